@@ -1,0 +1,43 @@
+# Outwork's few verbs. `make help` lists them.
+
+GO       ?= go
+BIN      ?= bin
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS  := -s -w -X github.com/outwork-build/outwork/internal/version.number=$(VERSION)
+PACKAGES ?= ./...
+
+.PHONY: help build agents test deps race fuzz vet bench generate clean
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:[^#]*##/\t/' | expand -t 12
+
+build: ## bin/outwork and bin/outwork-agent for this machine
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/ ./cmd/outwork ./cmd/outwork-agent
+
+agents: ## the small agent for every platform, into bin/agents/OS/ARCH
+	@for t in linux/amd64 linux/arm64 windows/amd64 darwin/arm64; do \
+	  os=$${t%/*}; arch=$${t#*/}; ext=; [ $$os = windows ] && ext=.exe; echo $$t; \
+	  CGO_ENABLED=0 GOOS=$$os GOARCH=$$arch $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/agents/$$t/outwork-agent$$ext ./cmd/outwork-agent || exit 1; done
+
+deps: ## what the tests need besides Go (Debian packages; as root they are installed)
+	@./.ci/deps
+
+test: deps ## every test; the same command that CI runs
+	$(GO) vet $(PACKAGES)
+	$(GO) test -count=1 -timeout 30m $(PACKAGES)
+
+race: ## the concurrent packages under the race detector
+	CGO_ENABLED=1 $(GO) test -race -count=1 -timeout 30m $(shell cat .ci/race)
+
+fuzz: ## each fuzz target for FUZZTIME (default 20s)
+	@./.ci/fuzz $(or $(FUZZTIME),20s)
+
+bench: ## the figures of docs/performance.md
+	$(GO) run ./bench/dispatch
+	$(GO) run ./bench/logs
+
+generate: ## generated code from its sources
+	./api/proto/generate.sh
+
+clean: ## what the targets above made
+	rm -rf $(BIN)
