@@ -9,11 +9,11 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
-	"fmt"
 	"io"
 	"strconv"
 	"strings"
+
+	"github.com/outwork-build/outwork/internal/fault"
 )
 
 // Digest names a blob: the lower-case hex SHA-256 of its bytes, and their number.
@@ -23,14 +23,17 @@ type Digest struct {
 	Size int64
 }
 
-// ErrNotFound says that the store does not have the blob.
-var ErrNotFound = errors.New("blob not found")
-
-// ErrMismatch says that bytes did not have the digest they came under. Nothing was kept.
-var ErrMismatch = errors.New("bytes do not match their digest")
-
-// ErrFull says that the store has no room and could make none.
-var ErrFull = errors.New("blob store is full")
+// The errors of a Store. Test for them with errors.Is; each carries its kind across borders.
+var (
+	// ErrNotFound says that the store does not have the blob.
+	ErrNotFound = fault.New(fault.NotFound, "blob not found")
+	// ErrMismatch says that bytes did not have the digest they came under. Nothing was kept.
+	ErrMismatch = fault.New(fault.Invalid, "bytes do not match their digest")
+	// ErrFull says that the store has no room and could make none.
+	ErrFull = fault.New(fault.Exhausted, "blob store is full")
+	// ErrRange says that an offset lies outside of the blob.
+	ErrRange = fault.New(fault.Invalid, "offset is outside of the blob")
+)
 
 // Of returns the digest of b.
 func Of(b []byte) Digest {
@@ -48,11 +51,11 @@ func (d Digest) String() string { return d.Hash + "/" + strconv.FormatInt(d.Size
 func ParseDigest(s string) (Digest, error) {
 	h, n, ok := strings.Cut(s, "/")
 	if !ok {
-		return Digest{}, fmt.Errorf("digest %q: expected hash/size", s)
+		return Digest{}, fault.New(fault.Invalid, "digest %q: expected hash/size", s)
 	}
 	size, err := strconv.ParseInt(n, 10, 64)
 	if err != nil {
-		return Digest{}, fmt.Errorf("digest %q: size: %w", s, err)
+		return Digest{}, fault.New(fault.Invalid, "digest %q: size: %w", s, err)
 	}
 	d := Digest{h, size}
 	return d, d.Validate()
@@ -61,10 +64,10 @@ func ParseDigest(s string) (Digest, error) {
 // Validate reports whether d is well formed. Call it on every digest that came from elsewhere: stores use Hash in paths.
 func (d Digest) Validate() error {
 	if len(d.Hash) != sha256.Size*2 || strings.Trim(d.Hash, "0123456789abcdef") != "" {
-		return fmt.Errorf("digest hash %q: expected 64 lower-case hex digits", d.Hash)
+		return fault.New(fault.Invalid, "digest hash %q: expected 64 lower-case hex digits", d.Hash)
 	}
 	if d.Size < 0 {
-		return fmt.Errorf("digest size %d: expected 0 or more", d.Size)
+		return fault.New(fault.Invalid, "digest size %d: expected 0 or more", d.Size)
 	}
 	return nil
 }
@@ -78,7 +81,8 @@ type Store interface {
 	// not d's, ErrFull when there is no room. When it returns nil the blob survives a crash, if the store is durable at
 	// all. Putting what is there already is cheap and not an error.
 	Put(ctx context.Context, d Digest, r io.Reader) error
-	// Get opens a blob from the byte at offset. The caller closes the reader. ErrNotFound if it is not there. A blob that
+	// Get opens a blob from the byte at offset. The caller closes the reader. ErrNotFound if it is not there; ErrRange when
+	// offset is below 0 or above d.Size (d.Size itself reads nothing). ctx may end the reads too. A blob that
 	// turns out to be corrupt is never served to its end: the reader fails with ErrMismatch and the store drops it.
 	Get(ctx context.Context, d Digest, offset int64) (io.ReadCloser, error)
 }
