@@ -36,6 +36,9 @@ type Spec struct {
 	Params []Param // in documented order
 	// Sole is the parameter that a single unnamed argument sets; "" when there is none.
 	Sole string
+	// Rest is the parameter that gets, as an ordered *value.Map, the named arguments that are not in Params: the branches of
+	// parallel. "" when such arguments are an error. A single unnamed map argument is taken as named arguments, as always.
+	Rest string
 	// Block says that the step takes a body. BodyOptional that it may also stand without.
 	Block, BodyOptional bool
 	// NeedsNode says that it works on an agent: outside of node/agent it fails with Jenkins' message.
@@ -151,6 +154,7 @@ type Scope struct {
 	StageID    string         // build.Stage.ID; "" outside of stages
 	Timestamps bool           // lines are prefixed with their time
 	Retryable  bool           // inside retry(conditions: [agent()]) : node blocks get queue policy Kill
+	Mark       *Mark          // result of the innermost stage so far; nil outside of stages
 	Values     map[string]any // what a step kind keeps for itself, by its own key; copied on With
 }
 

@@ -1,0 +1,22 @@
+package step
+
+import "github.com/outwork-build/outwork/build"
+
+// Mark is the result that steps gave to a stage while it ran: unstable and catchError mark the stage they stand in, and with it
+// every stage around it. Like all a program owns it is used with the baton, by deterministic code.
+type Mark struct {
+	Outer  *Mark        // of the enclosing stage; nil at the top
+	Result build.Result // "" while nothing was marked
+}
+
+// Worsen marks a stage and those around it. A nil Mark is no stage: nothing happens.
+func (m *Mark) Worsen(r build.Result) {
+	for ; m != nil; m = m.Outer {
+		m.Result = build.Worst(m.Result, r)
+	}
+}
+
+// Stages is what a Run implements that shows its stages as they go. Stage is told that a stage was entered (State running) or
+// left (finished, skipped); the Run knows order and times. It does not block and is called with the baton, on replay too:
+// what is known already stays as it is.
+type Stages interface{ Stage(s build.Stage) }
