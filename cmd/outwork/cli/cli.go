@@ -1,0 +1,220 @@
+// Package cli is the command line of Outwork: one file a verb.
+//
+// Verbs that ask a controller use api/client and nothing else. What a verb shows goes to standard output, as a table for
+// people or, with --json, as the API's JSON; what it says about itself goes to standard error.
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/outwork-build/outwork/api/client"
+	"github.com/outwork-build/outwork/internal/fault"
+	"github.com/outwork-build/outwork/internal/version"
+)
+
+// Exit codes. They are promised: scripts may rely on them.
+const (
+	exitOK          = 0
+	exitFailed      = 1 // a build ended with another result than SUCCESS, or a fault without a code of its own
+	exitUsage       = 2 // wrong flags or arguments, or input that the controller refused
+	exitAuth        = 3 // not logged in, or not allowed
+	exitNotFound    = 4
+	exitConflict    = 5 // the present state does not allow it
+	exitUnavailable = 6 // the controller cannot be reached, or is over a limit
+	exitVersion     = 7 // versions that do not fit together
+	exitInterrupted = 130
+)
+
+// exitCodes is the text of `outwork help exit-codes`.
+const exitCodes = `Exit codes of outwork:
+
+  0    success
+  1    the build ended FAILURE, UNSTABLE, ABORTED or NOT_BUILT; or a fault of Outwork itself
+  2    wrong flags or arguments, or input that was refused
+  3    not logged in, or not allowed
+  4    no such job, build, node or queue item
+  5    the present state does not allow it (exists already, is finished, is disabled)
+  6    the controller cannot be reached, or is over a limit
+  7    versions that do not fit together (data folder, agent, controller)
+  130  interrupted
+
+outwork agent ends with 3 when its credential was refused and with 7 when the controller's version does not fit.`
+
+// errResult ends a command whose build did not succeed; everything was said already.
+type errResult struct{ result string }
+
+func (e errResult) Error() string { return "the build ended " + e.result }
+
+// errUsage marks mistakes in flags and arguments.
+type errUsage struct{ error }
+
+func exitCode(err error) int {
+	var result errResult
+	var usage errUsage
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.As(err, &result):
+		return exitFailed
+	case errors.As(err, &usage):
+		return exitUsage
+	case errors.Is(err, errInterrupted):
+		return exitInterrupted
+	}
+	switch fault.Of(err) {
+	case fault.Invalid:
+		return exitUsage
+	case fault.Unauthenticated, fault.Denied:
+		return exitAuth
+	case fault.NotFound:
+		return exitNotFound
+	case fault.Conflict, fault.Stale:
+		return exitConflict
+	case fault.Unavailable, fault.Exhausted:
+		return exitUnavailable
+	case fault.Incompatible:
+		return exitVersion
+	case fault.Canceled:
+		return exitInterrupted
+	}
+	return exitFailed
+}
+
+var errInterrupted = errors.New("interrupted")
+
+// env is what every verb has: streams, the flags that all share, the environment.
+type env struct {
+	in       io.Reader
+	out, err io.Writer
+	getenv   func(string) string
+	json     bool
+	url      string
+	token    string
+	config   string
+}
+
+// Main runs the command line and returns the process's exit code.
+func Main(args []string, in io.Reader, out, errw io.Writer) int {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	defer cancel(nil)
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	defer signal.Stop(signals)
+	go func() {
+		for n := 0; ; n++ {
+			select {
+			case <-signals:
+				if n == 2 { // the graceful end was asked for twice more: go at once
+					os.Exit(exitInterrupted)
+				}
+				cancel(errInterrupted)
+			case <-ctx.Done():
+				if n > 0 {
+					continue
+				}
+				return
+			}
+		}
+	}()
+	return run(ctx, args, &env{in: in, out: out, err: errw, getenv: os.Getenv})
+}
+
+func run(ctx context.Context, args []string, e *env) int {
+	root := e.root()
+	root.SetArgs(args)
+	err := root.ExecuteContext(ctx)
+	var result errResult
+	if err != nil && !errors.As(err, &result) && !errors.Is(err, errInterrupted) {
+		fmt.Fprintf(e.err, "outwork: %v\n", err)
+		if k := fault.Of(err); k == fault.Unauthenticated && !strings.Contains(err.Error(), "outwork login") {
+			fmt.Fprintln(e.err, "Log in with: outwork login --url ADDRESS")
+		}
+	}
+	return exitCode(err)
+}
+
+func (e *env) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:           "outwork",
+		Short:         "Farm builds out: a build controller, its agents and a command line in one binary",
+		Version:       version.String(),
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Example: `  outwork run Jenkinsfile                       run a Jenkinsfile here, on agents of this machine
+  outwork server --data /var/lib/outwork        start a controller
+  outwork agent --url https://ci:8080 --token … join it from another machine
+  outwork job build app --follow                start a build and watch it`,
+	}
+	root.SetIn(e.in)
+	root.SetOut(e.out)
+	root.SetErr(e.err)
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		return errUsage{fmt.Errorf("%w\nSee: %s --help", err, c.CommandPath())}
+	})
+	f := root.PersistentFlags()
+	f.BoolVar(&e.json, "json", false, "show the API's JSON instead of a table")
+	f.StringVar(&e.url, "url", "", "controller's address (default: $OUTWORK_URL, else the last login's)")
+	f.StringVar(&e.token, "token", "", "API token, or @FILE (default: $OUTWORK_TOKEN, else the last login's)")
+	f.StringVar(&e.config, "config-file", "", "file that keeps logins (default: $OUTWORK_CONFIG, else the user's configuration folder)")
+	root.AddGroup(&cobra.Group{ID: "run", Title: "Run:"}, &cobra.Group{ID: "ask", Title: "Work with a controller:"})
+	add := func(group string, cs ...*cobra.Command) {
+		for _, c := range cs {
+			c.GroupID = group
+			root.AddCommand(c)
+		}
+	}
+	add("run", e.runCmd(), e.serverCmd(), e.agentCmd())
+	add("ask", e.loginCmd(), e.logoutCmd(), e.whoamiCmd(), e.jobCmd(), e.buildCmd(), e.nodeCmd(), e.queueCmd(),
+		e.tokenCmd(), e.userCmd(), e.pipelineCmd(), e.adminCmd())
+	root.AddCommand(e.versionCmd(), &cobra.Command{Use: "exit-codes", Short: "What the exit codes mean", Long: exitCodes})
+	return root
+}
+
+// exactly returns a cobra check of the number of arguments that says what was expected.
+func exactly(n int, what string) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		if len(args) != n {
+			return errUsage{fmt.Errorf("expected %s, found %d argument(s)\nUsage: %s", what, len(args), c.UseLine())}
+		}
+		return nil
+	}
+}
+
+// client returns a client of the controller that flags, environment or the last login name.
+func (e *env) client() (*client.Client, error) {
+	address, token, err := e.target()
+	if err != nil {
+		return nil, err
+	}
+	return client.New(address, token, nil)
+}
+
+// show prints v as JSON when that was asked for, else calls table.
+func (e *env) show(v any, table func(w *tabwriter.Writer)) error {
+	if e.json {
+		enc := json.NewEncoder(e.out)
+		enc.SetIndent("", "  ")
+		return enc.Encode(v)
+	}
+	w := tabwriter.NewWriter(e.out, 0, 4, 2, ' ', 0)
+	table(w)
+	return w.Flush()
+}
+
+// say tells people something on standard error; programs that asked for JSON do not see it.
+func (e *env) say(format string, args ...any) {
+	if !e.json {
+		fmt.Fprintf(e.err, format+"\n", args...)
+	}
+}
