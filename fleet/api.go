@@ -1,0 +1,71 @@
+package fleet
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/outwork-build/outwork/agent"
+	"github.com/outwork-build/outwork/wire"
+)
+
+// Conn is a live connection to an agent, made from a link. agent/remote.Conn is one.
+type Conn interface {
+	// Machine is the machine at the far end. Its calls fail with fault.Unavailable when the connection has ended.
+	Machine() agent.Machine
+	// Done is closed when the connection has ended, for whatever reason.
+	Done() <-chan struct{}
+	// Err says why it ended; nil before, io.EOF for an end in good order.
+	Err() error
+	// Close ends it and the link below it. It may be called more than once.
+	Close() error
+}
+
+// ErrReplaced is what a launcher's link fails with after a newer link of the same node has taken its place.
+var ErrReplaced = errors.New("the current peer is reconnecting")
+
+// Waiter is a Launcher that starts nothing: its agents dial, and Launch waits for one. While it waits the node is offline,
+// not connecting, and waiting however long is no failure.
+type Waiter interface {
+	Launcher
+	AgentsDial() bool
+}
+
+// Keeper knows which leases a machine should hold: the queue. Its methods are called by many goroutines at once.
+type Keeper interface {
+	// Held lists the leases to be named in the heartbeat that is sent next to this node. An error means that they are not known
+	// now; the heartbeat is then sent without any.
+	Held(ctx context.Context, n NodeName, session uint64) ([]agent.Lease, error)
+	// Renewed hears of an answered heartbeat, and returns the leases that are open on the machine and should not be: they are
+	// closed.
+	Renewed(ctx context.Context, r Renewal) (garbage []agent.Lease)
+}
+
+// Renewal is one answered heartbeat.
+type Renewal struct {
+	Node    NodeName
+	Session uint64
+	Boot    string        // agent.Description.Boot of this session
+	First   bool          // the first heartbeat of the session: nobody has used its Machine yet
+	Held    []agent.Lease // named in it, as Held returned them
+	Open    []agent.Lease // that the machine said are open
+}
+
+// Config says what a Roster stands on. Store and Connect must be set.
+type Config struct {
+	Store     Store
+	Launchers map[string]Launcher // by LauncherSpec.Kind
+	// Connect does the handshake on a link and returns the live connection. On an error the roster closes the link.
+	Connect func(ctx context.Context, link wire.Link, n Node) (Conn, error)
+
+	Heartbeat      time.Duration         // between heartbeats, and how long an answer may take; 0 is 10 s
+	ConnectTimeout time.Duration         // for the handshake, not for Launch; 0 is 30 s
+	MinBackoff     time.Duration         // upper bound of the first pause between launches; 0 is 1 s
+	MaxBackoff     time.Duration         // upper bound of any pause; 0 is 60 s
+	LogDir         string                // folder of the nodes' logs; "" keeps only the newest 64 KiB of each in memory
+	Log            *slog.Logger          // nil discards
+	Registry       prometheus.Registerer // nil keeps no metrics
+}
