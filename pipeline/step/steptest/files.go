@@ -13,8 +13,8 @@ import (
 	"sync"
 
 	"github.com/outwork-build/outwork/agent"
+	"github.com/outwork-build/outwork/agent/ant"
 	"github.com/outwork-build/outwork/cas"
-	"github.com/outwork-build/outwork/internal/ant"
 	"github.com/outwork-build/outwork/internal/fault"
 )
 
@@ -144,7 +144,15 @@ func (m *Machine) Glob(_ context.Context, r agent.GlobRequest) ([]agent.FileInfo
 	}
 	excludes := r.Excludes
 	if r.DefaultExcludes {
-		excludes += ",**/.git/**,**/*~,**/.gitignore"
+		excludes += "," + ant.DefaultExcludes
+	}
+	in, err := ant.Compile(includes, r.CaseInsensitive)
+	if err != nil {
+		return nil, err
+	}
+	ex, err := ant.Compile(excludes, r.CaseInsensitive)
+	if err != nil {
+		return nil, err
 	}
 	var out []agent.FileInfo
 	err = filepath.WalkDir(root, func(p string, d fs.DirEntry, err error) error {
@@ -153,7 +161,7 @@ func (m *Machine) Glob(_ context.Context, r agent.GlobRequest) ([]agent.FileInfo
 		}
 		rel, _ := filepath.Rel(root, p)
 		rel = filepath.ToSlash(rel)
-		if !ant.MatchAny(includes, rel, r.CaseInsensitive) || ant.MatchAny(excludes, rel, r.CaseInsensitive) {
+		if !in.Match(rel) || ex.Match(rel) {
 			return nil
 		}
 		fi, err := d.Info()
