@@ -4,7 +4,10 @@
 // multiplexer (wire/mux), and gRPC in both directions (wire/rpc). The package knows nothing of what is said.
 package wire
 
-import "io"
+import (
+	"context"
+	"io"
+)
 
 // Link is a reliable, ordered, full-duplex byte stream to one peer.
 //
@@ -15,4 +18,16 @@ type Link interface {
 	io.ReadWriteCloser
 	// Peer names the far end for people: an address, a command, a host.
 	Peer() string
+}
+
+// Prober is a Link that can ask its peer for a sign of life below everything that is said on it. Probe returns nil when the
+// peer answered before ctx ended. It works only while somebody reads from the Link.
+type Prober interface {
+	Probe(ctx context.Context) error
+}
+
+// Noisy is a Link on which the peer may write lines of its own before the handshake: the banner of a login shell, a warning of
+// a wrapper script. Noise returns how many bytes of that the handshake skips.
+type Noisy interface {
+	Noise() int
 }
