@@ -1,12 +1,18 @@
 package step
 
-import "github.com/outwork-build/outwork/build"
+import (
+	"context"
+
+	"github.com/outwork-build/outwork/build"
+)
 
 // Mark is the result that steps gave to a stage while it ran: unstable and catchError mark the stage they stand in, and with it
 // every stage around it. Like all a program owns it is used with the baton, by deterministic code.
 type Mark struct {
 	Outer  *Mark        // of the enclosing stage; nil at the top
 	Result build.Result // "" while nothing was marked
+	// Skipped says why a stage was entered and left without its work being done; "" for one that was not.
+	Skipped string
 }
 
 // Worsen marks a stage and those around it. A nil Mark is no stage: nothing happens.
@@ -20,3 +26,9 @@ func (m *Mark) Worsen(r build.Result) {
 // left (finished, skipped); the Run knows order and times. It does not block and is called with the baton, on replay too:
 // what is known already stays as it is.
 type Stages interface{ Stage(s build.Stage) }
+
+// Learner is what a Run implements that keeps what a pipeline declares about its job. From effects only; it is durable when it
+// returns. change may be called again after a conflict and must be pure.
+type Learner interface {
+	Learn(ctx context.Context, change func(*build.Properties)) error
+}

@@ -165,6 +165,8 @@ type Node struct {
 	Workspace agent.Workspace
 	OS        string // runtime.GOOS of the machine
 	Labels    []string
+	// Lost is closed when the lease is lost; nil is never.
+	Lost <-chan struct{}
 	// Machine waits until the node's agent is connected and returns it; it fails with queue.ErrLost when the lease is lost.
 	Machine func(ctx context.Context) (agent.Machine, error)
 }
