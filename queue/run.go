@@ -19,7 +19,9 @@ func (q *Queue) Run(ctx context.Context) error { return errors.ErrUnsupported }
 // refused with ErrLost for ever; one whose Kill lease was lost, or that was released, is a new attempt with the next epoch,
 // so a resumed caller must compare the grant's epoch with the one it journaled.
 // fault.Exhausted when too many wait, fault.Invalid for a wrong label expression.
-func (q *Queue) Submit(ctx context.Context, it Item) (*Ticket, error) { return nil, errors.ErrUnsupported }
+func (q *Queue) Submit(ctx context.Context, it Item) (*Ticket, error) {
+	return nil, errors.ErrUnsupported
+}
 
 // Lost returns a channel that is closed when the lease is lost, after the ledger has it. It is closed already for a grant
 // that is not the item's newest. It never closes for one that is released.
@@ -31,7 +33,9 @@ func (q *Queue) Release(ctx context.Context, g Grant) error { return errors.ErrU
 
 // Return gives back a lease that its holder never opened on the machine. The item waits again in its old place, and its
 // ticket's next Wait gets a grant with the next epoch.
-func (q *Queue) Return(ctx context.Context, g Grant) (*Ticket, error) { return nil, errors.ErrUnsupported }
+func (q *Queue) Return(ctx context.Context, g Grant) (*Ticket, error) {
+	return nil, errors.ErrUnsupported
+}
 
 // Why explains why an item waits. fault.NotFound when it does not.
 func (q *Queue) Why(ctx context.Context, id ItemID) (Explanation, error) {
