@@ -7,8 +7,8 @@ package api
 
 import "time"
 
-// Error is the body of every answer that is not a success.
-type Error struct {
+// Failure is the body of every answer that is not a success.
+type Failure struct {
 	Kind    string `json:"kind" doc:"Stable kind of the failure." enum:"internal,invalid,not-found,conflict,stale,unauthenticated,denied,unavailable,exhausted,incompatible,canceled"`
 	Message string `json:"message" doc:"What was wrong, where, and what to do."`
 	// Fields points at single fields of the request, when they are to blame.

@@ -103,7 +103,7 @@ func (c *Client) request(ctx context.Context, method, p string, query url.Values
 // failure turns an answer that is not a success into an error of the server's kind.
 func failure(resp *http.Response) error {
 	b, _ := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
-	var e api.Error
+	var e api.Failure
 	if json.Unmarshal(b, &e) != nil || e.Message == "" {
 		k := fault.Internal
 		switch resp.StatusCode {

@@ -1,0 +1,195 @@
+package rest
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"path"
+	"strconv"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/outwork-build/outwork/api"
+	"github.com/outwork-build/outwork/build"
+	"github.com/outwork-build/outwork/cas"
+	"github.com/outwork-build/outwork/internal/fault"
+	"github.com/outwork-build/outwork/server/auth"
+)
+
+type buildPath struct {
+	jobPath
+	Number int `path:"number" minimum:"1"`
+}
+
+func (p buildPath) id() build.ID { return build.ID{Job: build.JobName(p.Job), Number: p.Number} }
+
+func (s *server) builds() {
+	type filter struct {
+		Job    string `query:"job" maxLength:"1000"`
+		State  string `query:"state" enum:"queued,running,finished"`
+		Before int    `query:"before" minimum:"0" doc:"With job: only numbers below this one."`
+		Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"100"`
+	}
+	register(s, route{method: "GET", path: "/builds", id: "list-builds", summary: "List builds, newest first", tag: "builds", scope: auth.Read},
+		func(ctx context.Context, in *filter) (*body[[]api.Build], error) {
+			f := build.Filter{Job: build.JobName(in.Job), Before: in.Before, Limit: in.Limit}
+			if in.State != "" {
+				f.States = []build.State{build.State(in.State)}
+			}
+			bs, err := s.Builds.Builds(ctx, f)
+			var out []api.Build
+			for _, b := range bs {
+				out = append(out, s.build(b))
+			}
+			return list(out), err
+		})
+	register(s, route{method: "POST", path: "/jobs/{job}/builds", id: "start-build", summary: "Accept a build: it is on disk when this succeeds", tag: "builds", scope: auth.Write, status: http.StatusCreated},
+		func(ctx context.Context, in *struct {
+			jobPath
+			Body api.BuildCreate
+		}) (*body[api.Build], error) {
+			by := auth.From(ctx).User
+			id, err := s.Runner.Trigger(ctx, build.JobName(in.Job), in.Body.Parameters, build.Cause{Kind: "user", User: by, Text: "Started by user " + by})
+			if err != nil {
+				return nil, err
+			}
+			return s.readBuild(ctx, id)
+		})
+	register(s, route{method: "GET", path: "/jobs/{job}/builds/{number}", id: "get-build", summary: "Show a build", tag: "builds", scope: auth.Read},
+		func(ctx context.Context, in *buildPath) (*body[api.Build], error) { return s.readBuild(ctx, in.id()) })
+	register(s, route{method: "DELETE", path: "/jobs/{job}/builds/{number}", id: "delete-build", summary: "Delete a finished build", tag: "builds", scope: auth.Write, status: http.StatusNoContent},
+		func(ctx context.Context, in *buildPath) (*empty, error) {
+			if err := s.Builds.DeleteBuild(ctx, in.id()); err != nil {
+				return nil, err
+			}
+			return nil, s.Logs.Remove(in.id())
+		})
+	register(s, route{method: "POST", path: "/jobs/{job}/builds/{number}/abort", id: "abort-build", summary: "Ask a build to end; a second time ends it hard", tag: "builds", scope: auth.Write, status: http.StatusNoContent},
+		func(ctx context.Context, in *buildPath) (*empty, error) {
+			return nil, s.Runner.Abort(ctx, in.id(), auth.From(ctx).User)
+		})
+	register(s, route{method: "POST", path: "/jobs/{job}/builds/{number}/rebuild", id: "rebuild", summary: "Start a build with this one's parameters", tag: "builds", scope: auth.Write, status: http.StatusCreated},
+		func(ctx context.Context, in *buildPath) (*body[api.Build], error) {
+			by := auth.From(ctx).User
+			id, err := s.Runner.Rebuild(ctx, in.id(), build.Cause{Kind: "rebuild", User: by, Text: fmt.Sprintf("Rebuild of #%d by user %s", in.Number, by)})
+			if err != nil {
+				return nil, err
+			}
+			return s.readBuild(ctx, id)
+		})
+	register(s, route{method: "GET", path: "/jobs/{job}/builds/{number}/stages", id: "list-stages", summary: "List the stages of a build", tag: "builds", scope: auth.Read},
+		func(ctx context.Context, in *buildPath) (*body[[]api.Stage], error) {
+			if _, err := s.Builds.Build(ctx, in.id()); err != nil {
+				return nil, err
+			}
+			ss, err := s.Details.Stages(ctx, in.id())
+			var out []api.Stage
+			for _, x := range ss {
+				out = append(out, api.Stage{ID: x.ID, Parent: x.Parent, Name: x.Name, Kind: x.Kind, State: x.State, Result: string(x.Result),
+					Reason: x.Reason, Node: x.Node, Started: at(x.Started), Ended: at(x.Ended)})
+			}
+			return list(out), err
+		})
+	register(s, route{method: "GET", path: "/jobs/{job}/builds/{number}/artifacts", id: "list-artifacts", summary: "List what a build archived", tag: "builds", scope: auth.Read},
+		func(ctx context.Context, in *buildPath) (*body[[]api.Artifact], error) {
+			if _, err := s.Builds.Build(ctx, in.id()); err != nil {
+				return nil, err
+			}
+			as, err := s.Details.Artifacts(ctx, in.id())
+			var out []api.Artifact
+			for _, a := range as {
+				out = append(out, api.Artifact{Path: a.Path, Size: a.Size, Digest: a.Digest, URL: s.artifactURL(in.id(), a.Path)})
+			}
+			return list(out), err
+		})
+	register(s, route{method: "GET", path: "/jobs/{job}/builds/{number}/artifacts/{path...}", id: "get-artifact", summary: "Fetch an archived file", tag: "builds", scope: auth.Read}, s.artifact)
+}
+
+func (s *server) readBuild(ctx context.Context, id build.ID) (*body[api.Build], error) {
+	b, err := s.Builds.Build(ctx, id)
+	return ok(s.build(b)), err
+}
+
+func (s *server) build(b build.Build) api.Build {
+	a := api.Build{
+		Job: string(b.ID.Job), Number: b.ID.Number, DisplayName: b.DisplayName, Description: b.Description, State: string(b.State),
+		Result: string(b.Result), CauseKind: string(b.CauseKind), Message: b.Message, Cause: api.Cause(b.Cause), Parameters: b.Parameters,
+		Accepted: b.Accepted, Started: at(b.Started), Ended: at(b.Ended), URL: s.URL() + BuildPage(b.ID),
+	}
+	if a.DisplayName == "" {
+		a.DisplayName = "#" + strconv.Itoa(b.ID.Number)
+	}
+	if !b.Started.IsZero() {
+		end := b.Ended
+		if end.IsZero() {
+			end = s.Now()
+		}
+		a.DurationMS = end.Sub(b.Started).Milliseconds()
+	}
+	return a
+}
+
+// BuildPage is the path of a build's page.
+func BuildPage(id build.ID) string {
+	return "/jobs/" + url.PathEscape(string(id.Job)) + "/" + strconv.Itoa(id.Number)
+}
+
+func (s *server) artifactURL(id build.ID, file string) string {
+	segs := strings.Split(file, "/")
+	for i := range segs {
+		segs[i] = url.PathEscape(segs[i])
+	}
+	return fmt.Sprintf("%s/api/v1/jobs/%s/builds/%d/artifacts/%s", s.URL(), url.PathEscape(string(id.Job)), id.Number, strings.Join(segs, "/"))
+}
+
+// artifact serves a file that a build made, so that a browser cannot be led to run what is in it: sandboxed, never sniffed,
+// and shown in place only when it is plain text or a picture.
+func (s *server) artifact(ctx context.Context, in *struct {
+	buildPath
+	Path string `path:"path"`
+}) (*huma.StreamResponse, error) {
+	as, err := s.Details.Artifacts(ctx, in.id())
+	if err != nil {
+		return nil, err
+	}
+	for _, a := range as {
+		if a.Path != in.Path {
+			continue
+		}
+		d, err := cas.ParseDigest(a.Digest)
+		if err != nil {
+			return nil, err
+		}
+		r, err := s.CAS.Get(ctx, d, 0)
+		if err != nil {
+			return nil, fault.New(fault.NotFound, "artifact %s: its bytes are gone: %w", a.Path, err)
+		}
+		return &huma.StreamResponse{Body: func(hc huma.Context) {
+			defer r.Close()
+			kind, show := "application/octet-stream", false
+			if t, _, err := mime.ParseMediaType(mime.TypeByExtension(path.Ext(a.Path))); err == nil {
+				if show = t == "text/plain" || (strings.HasPrefix(t, "image/") && t != "image/svg+xml"); show {
+					kind = t
+				}
+			}
+			disposition := "attachment"
+			if show {
+				disposition = "inline"
+			}
+			hc.SetHeader("Content-Type", kind)
+			hc.SetHeader("Content-Length", strconv.FormatInt(d.Size, 10))
+			hc.SetHeader("Content-Disposition", mime.FormatMediaType(disposition, map[string]string{"filename": path.Base(a.Path)}))
+			hc.SetHeader("Content-Security-Policy", "sandbox; default-src 'none'; img-src 'self'; style-src 'unsafe-inline'")
+			hc.SetHeader("X-Content-Type-Options", "nosniff")
+			hc.SetHeader("ETag", `"`+d.Hash+`"`)
+			if _, err := io.Copy(hc.BodyWriter(), r); err != nil {
+				s.Log.Warn("serve an artifact", "build", in.id().String(), "path", a.Path, "error", err)
+			}
+		}}, nil
+	}
+	return nil, fault.New(fault.NotFound, "build %s archived no file %q", in.id(), in.Path)
+}

@@ -1,0 +1,270 @@
+package rest
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/outwork-build/outwork/api"
+	"github.com/outwork-build/outwork/build"
+	"github.com/outwork-build/outwork/fleet"
+	"github.com/outwork-build/outwork/internal/fault"
+	"github.com/outwork-build/outwork/queue"
+	"github.com/outwork-build/outwork/server/auth"
+)
+
+type nodePath struct {
+	Node string `path:"node" maxLength:"200"`
+}
+
+func (p nodePath) name() fleet.NodeName { return fleet.NodeName(p.Node) }
+
+func (s *server) nodes() {
+	register(s, route{method: "GET", path: "/nodes", id: "list-nodes", summary: "List the nodes by name", tag: "nodes", scope: auth.Read},
+		func(ctx context.Context, _ *struct{}) (*body[[]api.Node], error) { return list(s.allNodes()), nil })
+	register(s, route{method: "GET", path: "/nodes/{node}", id: "get-node", summary: "Show a node", tag: "nodes", scope: auth.Read},
+		func(ctx context.Context, in *nodePath) (*body[api.Node], error) { return s.readNode(in.name()) })
+	register(s, route{method: "PATCH", path: "/nodes/{node}", id: "update-node", summary: "Change a node", tag: "nodes", scope: auth.Admin}, s.updateNode)
+	register(s, route{method: "DELETE", path: "/nodes/{node}", id: "delete-node", summary: "Delete a node and its agent's credential", tag: "nodes", scope: auth.Admin, status: http.StatusNoContent},
+		func(ctx context.Context, in *nodePath) (*empty, error) {
+			if err := s.Fleet.Remove(ctx, in.name()); err != nil {
+				return nil, err
+			}
+			return nil, s.Auth.RevokeNode(ctx, in.Node, "")
+		})
+	register(s, route{method: "POST", path: "/nodes/{node}/offline", id: "node-offline", summary: "Give a node no new work", tag: "nodes", scope: auth.Admin, status: http.StatusNoContent},
+		func(ctx context.Context, in *struct {
+			nodePath
+			Body api.NodeOffline
+		}) (*empty, error) {
+			by := auth.From(ctx).User
+			if in.Body.Drain {
+				return nil, s.Fleet.Drain(ctx, in.name(), by, in.Body.Reason)
+			}
+			return nil, s.Fleet.SetOffline(ctx, in.name(), by, in.Body.Reason)
+		})
+	register(s, route{method: "POST", path: "/nodes/{node}/online", id: "node-online", summary: "Give a node work again", tag: "nodes", scope: auth.Admin, status: http.StatusNoContent},
+		func(ctx context.Context, in *nodePath) (*empty, error) {
+			return nil, s.Fleet.ClearOffline(ctx, in.name())
+		})
+	register(s, route{method: "GET", path: "/nodes/{node}/log", id: "get-node-log", summary: "The end of a node's connection log", tag: "nodes", scope: auth.Read},
+		func(ctx context.Context, in *nodePath) (*huma.StreamResponse, error) {
+			data, _, err := s.Fleet.Log(in.name(), 0)
+			if err != nil {
+				return nil, err
+			}
+			return &huma.StreamResponse{Body: func(hc huma.Context) {
+				hc.SetHeader("Content-Type", "text/plain; charset=utf-8")
+				hc.SetHeader("X-Content-Type-Options", "nosniff")
+				hc.BodyWriter().Write(data)
+			}}, nil
+		})
+}
+
+// executors lists what runs where, by node.
+func (s *server) executors() map[fleet.NodeName][]api.Executor {
+	out := map[fleet.NodeName][]api.Executor{}
+	for _, it := range s.Queue.Snapshot() {
+		if g := it.Grant; g != nil {
+			out[g.Node] = append(out[g.Node], api.Executor{Number: g.Executor, Item: string(it.Item.ID), Job: string(it.Item.Build.Job),
+				Build: it.Item.Build.Number, Title: it.Item.Title, Since: it.Since})
+		}
+	}
+	for _, xs := range out {
+		slices.SortFunc(xs, func(a, b api.Executor) int { return a.Number - b.Number })
+	}
+	return out
+}
+
+func (s *server) allNodes() []api.Node {
+	busy := s.executors()
+	var out []api.Node
+	for _, st := range s.Fleet.Snapshot() {
+		out = append(out, node(st, busy[st.Node.Name]))
+	}
+	return out
+}
+
+func (s *server) readNode(n fleet.NodeName) (*body[api.Node], error) {
+	st, found := s.Fleet.Node(n)
+	if !found {
+		return nil, fault.New(fault.NotFound, "there is no node %q", n)
+	}
+	return ok(node(st, s.executors()[n])), nil
+}
+
+func node(st fleet.Status, busy []api.Executor) api.Node {
+	m := st.Machine
+	a := api.Node{Name: string(st.Node.Name), Description: st.Node.Description, Executors: st.Node.Executors, Labels: st.Node.Labels, Assigned: st.Assigned,
+		Mode: string(st.Node.Mode), Launcher: st.Node.Launcher.Kind, RemoteRoot: st.Node.RemoteRoot, Env: st.Node.Env, State: string(st.State), Busy: busy,
+		Version: m.Version, OS: m.OS, Arch: m.Arch, Hostname: m.Hostname, CPUs: m.CPUs, Since: st.Since, LastHeard: at(st.LastHeard),
+		RoundTripMS: float64(st.RoundTrip.Microseconds()) / 1000}
+	if a.Mode == "" {
+		a.Mode = string(fleet.Normal)
+	}
+	if a.Busy == nil {
+		a.Busy = []api.Executor{}
+	}
+	if a.Assigned == nil {
+		a.Assigned = []string{}
+	}
+	if c := st.Cause; c != nil {
+		a.Offline = &api.OfflineCause{Kind: c.Kind, Text: c.Text, By: c.By, When: c.When}
+	}
+	return a
+}
+
+func (s *server) updateNode(ctx context.Context, in *struct {
+	nodePath
+	Body api.NodeUpdate
+}) (*body[api.Node], error) {
+	st, found := s.Fleet.Node(in.name())
+	if !found {
+		return nil, fault.New(fault.NotFound, "there is no node %q", in.Node)
+	}
+	n, u := st.Node, in.Body
+	set(&n.Description, u.Description)
+	set(&n.Executors, u.Executors)
+	set(&n.Labels, u.Labels)
+	set(&n.Env, u.Env)
+	if u.Mode != nil {
+		n.Mode = fleet.Mode(*u.Mode)
+	}
+	if err := checkLabels(n.Labels); err != nil {
+		return nil, err
+	}
+	if err := s.Fleet.Put(ctx, n); err != nil {
+		return nil, err
+	}
+	return s.readNode(n.Name)
+}
+
+func checkLabels(ls []string) error {
+	for i, l := range ls {
+		if l == "" || strings.ContainsAny(l, "\r\n") {
+			return fault.New(fault.Invalid, "labels[%d]: %q is not a label", i, l)
+		}
+	}
+	return nil
+}
+
+func item(st queue.ItemStatus) api.QueueItem {
+	it := st.Item
+	return api.QueueItem{ID: string(it.ID), Job: string(it.Build.Job), Build: it.Build.Number, Title: it.Title, Label: it.Label, Priority: it.Priority, Since: it.Waiting}
+}
+
+// maxWhy bounds for how many items of a list the reason is computed: reasons look at every node.
+const maxWhy = 200
+
+func (s *server) waiting(ctx context.Context) []api.QueueItem {
+	var out []api.QueueItem
+	for _, st := range s.Queue.Snapshot() {
+		if st.State != queue.Waiting {
+			continue
+		}
+		a := item(st)
+		if len(out) < maxWhy {
+			if x, err := s.Queue.Why(ctx, st.Item.ID); err == nil {
+				a.Why = x.Summary
+			}
+		}
+		out = append(out, a)
+	}
+	return out
+}
+
+func (s *server) queue() {
+	register(s, route{method: "GET", path: "/queue", id: "list-queue", summary: "List what waits for an executor, in order", tag: "queue", scope: auth.Read},
+		func(ctx context.Context, _ *struct{}) (*body[[]api.QueueItem], error) {
+			return list(s.waiting(ctx)), nil
+		})
+	register(s, route{method: "GET", path: "/queue/{item}/why", id: "why", summary: "Explain why an item waits, node by node", tag: "queue", scope: auth.Read},
+		func(ctx context.Context, in *struct {
+			Item string `path:"item" doc:"An item's ID, or a build as JOB#NUMBER for the first thing it waits for."`
+		}) (*body[api.Explanation], error) {
+			st, err := s.findItem(in.Item)
+			if err != nil {
+				return nil, err
+			}
+			x, err := s.Queue.Why(ctx, st.Item.ID)
+			if err != nil {
+				return nil, err
+			}
+			out := api.Explanation{Item: item(st), Summary: x.Summary, Position: x.Position, Suggestion: x.Suggestion, Nodes: []api.NodeReason{}}
+			out.Item.Why = x.Summary
+			for _, n := range x.Nodes {
+				out.Nodes = append(out.Nodes, api.NodeReason{Node: string(n.Node), Predicate: string(n.Predicate), Reason: n.Reason})
+			}
+			return ok(out), nil
+		})
+}
+
+func (s *server) findItem(name string) (queue.ItemStatus, error) {
+	id, idErr := build.ParseID(name)
+	for _, st := range s.Queue.Snapshot() {
+		if st.State == queue.Waiting && (string(st.Item.ID) == name || (idErr == nil && st.Item.Build == id)) {
+			return st, nil
+		}
+	}
+	return queue.ItemStatus{}, fault.New(fault.NotFound, "nothing called %q waits in the queue", name)
+}
+
+func (s *server) agents() {
+	register(s, route{method: "POST", path: "/agents/tokens", id: "create-join-token", summary: "Make a one-use token with which one agent can join", tag: "agents", scope: auth.Admin, status: http.StatusCreated},
+		func(ctx context.Context, in *struct{ Body api.JoinTokenCreate }) (*body[api.JoinToken], error) {
+			d, err := ttl(in.Body.TTL)
+			if err != nil {
+				return nil, err
+			}
+			if in.Body.Node != "" {
+				if err := fleet.CheckName(fleet.NodeName(in.Body.Node)); err != nil {
+					return nil, fault.With(fault.Invalid, err)
+				}
+			}
+			plain, t, err := s.Auth.CreateJoinToken(ctx, auth.From(ctx).User, in.Body.Node, d)
+			if err != nil {
+				return nil, err
+			}
+			command := "outwork agent --url " + s.URL() + " --token " + plain
+			if in.Body.Node != "" {
+				command += " --name " + in.Body.Node
+			}
+			return ok(api.JoinToken{Secret: plain, Expires: t.Expires, Command: command}), nil
+		})
+	register(s, route{method: "POST", path: "/agents/join", id: "join", summary: "Exchange a join token for a node's own credential", tag: "agents", scope: open, status: http.StatusCreated, maxBody: 1 << 16}, s.join)
+}
+
+// join makes the node, when there is none of the name, and gives its credential. Labels, executors and mode are taken only
+// then: later they are the administrator's.
+func (s *server) join(ctx context.Context, in *struct{ Body api.Join }) (*body[api.Joined], error) {
+	j := in.Body
+	name := fleet.NodeName(j.Name)
+	if err := fleet.CheckName(name); err != nil {
+		return nil, fault.With(fault.Invalid, err)
+	}
+	if err := checkLabels(j.Labels); err != nil {
+		return nil, err
+	}
+	st, exists := s.Fleet.Node(name)
+	if exists && st.Node.Launcher.Kind != "inbound" {
+		return nil, fault.New(fault.Conflict, "node %q is started by the controller (launcher %s): an agent cannot join as it", name, st.Node.Launcher.Kind)
+	}
+	credential, err := s.Auth.Join(ctx, j.Token, j.Name)
+	if err != nil {
+		return nil, err
+	}
+	if !exists {
+		n := fleet.Node{Name: name, Description: j.Description, Executors: max(j.Executors, 1), Labels: j.Labels, Mode: fleet.Mode(j.Mode),
+			Launcher: fleet.LauncherSpec{Kind: "inbound"}, Created: s.Now().UTC()}
+		if n.Mode == "" {
+			n.Mode = fleet.Normal
+		}
+		if err := s.Fleet.Put(ctx, n); err != nil {
+			return nil, err
+		}
+	}
+	return ok(api.Joined{Name: j.Name, Credential: credential}), nil
+}
