@@ -105,6 +105,9 @@ func (t *Thread) check(spec step.Spec, args Args) Args {
 			out[p.Name] = int64(n)
 		}
 	}
+	if v, ok := args[spec.Rest]; ok && spec.Rest != "" {
+		known[spec.Rest], out[spec.Rest] = true, v
+	}
 	for name := range args {
 		if !known[name] {
 			t.w.tb.Fatalf("step %s: unknown parameter %q", spec.Name, name)

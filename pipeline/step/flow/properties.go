@@ -1,0 +1,152 @@
+package flow
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+
+	"github.com/outwork-build/outwork/build"
+	"github.com/outwork-build/outwork/pipeline/step"
+	"github.com/outwork-build/outwork/pipeline/value"
+)
+
+// Properties is `properties([parameters([…]), buildDiscarder(logRotator(…)), disableConcurrentBuilds()])`. What it leaves out is
+// reset, as in Jenkins. It holds from the next build on.
+type Properties struct{}
+
+// Spec implements step.Step.
+func (Properties) Spec() step.Spec {
+	return step.Spec{Name: "properties", Sole: "properties", Doc: "set the job's properties",
+		Params: []step.Param{{Name: "properties", Type: step.ListOf, Required: true}}}
+}
+
+// Run implements step.Step.
+func (Properties) Run(t step.Thread, c *step.Call) (value.Value, error) {
+	elems, _ := value.Elements(c.Args["properties"])
+	var p build.Properties
+	for _, e := range elems {
+		if err := Property(&p, e); err != nil {
+			return nil, err
+		}
+	}
+	return nil, Learn(t, p)
+}
+
+// Learn journals that the job has these properties from now on.
+func Learn(t step.Thread, p build.Properties) error {
+	l, ok := t.Run().(step.Learner)
+	if !ok {
+		return nil
+	}
+	_, err := t.Do(step.Effect{Name: "properties", Key: "learn", Args: p, Run: func(ctx context.Context, _ step.Address) (any, error) {
+		return nil, l.Learn(ctx, func(old *build.Properties) { *old = p })
+	}})
+	return err
+}
+
+// Property adds what one data maker says, such as `disableConcurrentBuilds(abortPrevious: true)`.
+func Property(p *build.Properties, v value.Value) error {
+	name, m := symbol(v)
+	switch name {
+	case "disableConcurrentBuilds":
+		p.DisableConcurrent = true
+		p.AbortPrevious = value.Truth(m.GetString("abortPrevious"))
+	case "buildDiscarder":
+		return discarder(p, m.GetString("strategy"))
+	case "parameters":
+		elems, _ := value.Elements(m.GetString("parameterDefinitions"))
+		for _, e := range elems {
+			par, err := Parameter(e)
+			if err != nil {
+				return err
+			}
+			p.Parameters = append(p.Parameters, par)
+		}
+	default:
+		return illegal("properties: %q is not supported: expected parameters, buildDiscarder or disableConcurrentBuilds", name)
+	}
+	return nil
+}
+
+func discarder(p *build.Properties, v value.Value) error {
+	name, m := symbol(v)
+	if name != "logRotator" {
+		return illegal("buildDiscarder: expected logRotator(…), found %q", name)
+	}
+	for _, limit := range []struct {
+		key string
+		to  *int
+	}{{"numToKeepStr", &p.KeepBuilds}, {"daysToKeepStr", &p.KeepDays}, {"artifactNumToKeepStr", &p.KeepArtifacts}} {
+		text := plain(m.GetString(limit.key))
+		if text == "" {
+			continue
+		}
+		n, err := strconv.Atoi(text)
+		if err != nil {
+			return illegal("logRotator: %s %q: expected a number", limit.key, text)
+		}
+		*limit.to = max(n, 0) // Jenkins writes -1 for "keep all"
+	}
+	return nil
+}
+
+// Parameter reads `string(name: 'X', defaultValue: 'y', description: 'z')` and its kin.
+func Parameter(v value.Value) (build.Parameter, error) {
+	name, m := symbol(v)
+	kinds := map[string]string{"string": "string", "text": "text", "booleanParam": "boolean", "choice": "choice", "password": "password"}
+	kind, ok := kinds[name]
+	if !ok {
+		return build.Parameter{}, illegal("parameters: unknown kind %q: expected string, text, booleanParam, choice or password", name)
+	}
+	p := build.Parameter{Kind: kind, Name: plain(m.GetString("name")), Default: plain(m.GetString("defaultValue")), Description: plain(m.GetString("description"))}
+	if p.Name == "" {
+		return p, illegal("%s: missing required parameter: \"name\"", name)
+	}
+	switch kind {
+	case "boolean":
+		if p.Default != "true" {
+			p.Default = "false"
+		}
+	case "choice":
+		p.Choices = choices(m.GetString("choices"))
+		if len(p.Choices) == 0 {
+			return p, illegal("choice %s: expected at least one choice", p.Name)
+		}
+		p.Default = p.Choices[0]
+	}
+	return p, nil
+}
+
+// choices is a list, or lines of one string.
+func choices(v value.Value) []string {
+	if s, ok := value.Text(v); ok {
+		return lines(s)
+	}
+	return texts(v)
+}
+
+func lines(s string) []string {
+	var out []string
+	for start := 0; start <= len(s); {
+		end := start
+		for end < len(s) && s[end] != '\n' {
+			end++
+		}
+		if end > start {
+			out = append(out, s[start:end])
+		}
+		start = end + 1
+	}
+	return out
+}
+
+// plain writes a scalar argument as text; nil is "".
+func plain(v value.Value) string {
+	if v == nil {
+		return ""
+	}
+	if s, ok := value.Text(v); ok {
+		return s
+	}
+	return fmt.Sprint(v)
+}

@@ -1,0 +1,100 @@
+package flow
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/outwork-build/outwork/pipeline/step"
+	"github.com/outwork-build/outwork/pipeline/value"
+)
+
+// Timeout is `timeout(time: 5, unit: 'MINUTES') { … }`. Its deadline is kept: a restart does not grant more time.
+type Timeout struct{}
+
+// Spec implements step.Step.
+func (Timeout) Spec() step.Spec {
+	return step.Spec{Name: "timeout", Sole: "time", Block: true, Option: true, Doc: "end the body when it takes too long",
+		Params: []step.Param{{Name: "time", Type: step.Int, Required: true}, unitParam("MINUTES")}}
+}
+
+func unitParam(def string) step.Param {
+	return step.Param{Name: "unit", Type: step.Str, Default: def,
+		Enum: []string{"NANOSECONDS", "MICROSECONDS", "MILLISECONDS", "SECONDS", "MINUTES", "HOURS", "DAYS"}}
+}
+
+// Run implements step.Step.
+func (Timeout) Run(t step.Thread, c *step.Call) (value.Value, error) {
+	d, err := duration(c.Int("time"), c.String("unit"))
+	if err != nil {
+		return nil, err
+	}
+	end, err := deadline(t, d, "deadline")
+	if err != nil {
+		return nil, err
+	}
+	t.Print("Timeout set to expire in " + Span(d))
+	timer := &alarm{end: end, run: t.Run(), address: t.Address(), stage: t.Scope().StageID}
+	v, err := t.Interruptible(func(in step.Interrupter) (value.Value, error) {
+		defer timer.start(in)()
+		return block(t, c, "", nil)
+	})
+	if timer.caused(err) {
+		timer.announce()
+	}
+	return v, err
+}
+
+// deadline journals, under a key of the call, when something that takes d from now is over.
+func deadline(t step.Thread, d time.Duration, key string) (time.Time, error) {
+	run := t.Run()
+	got, err := t.Do(step.Effect{Name: "deadline", Key: key, Args: d.String(), Run: func(context.Context, step.Address) (any, error) {
+		return run.Now().Add(d), nil
+	}})
+	if err != nil {
+		return time.Time{}, err
+	}
+	var end time.Time
+	if err := json.Unmarshal(got, &end); err != nil {
+		return time.Time{}, fmt.Errorf("read the journal's deadline: %w", err)
+	}
+	return end, nil
+}
+
+// alarm interrupts a body at its deadline.
+type alarm struct {
+	end     time.Time
+	run     step.Run
+	address step.Address
+	stage   string
+}
+
+// start arms the alarm; the returned function disarms it. A deadline that is over already fires at once: the run was resumed.
+// It says nothing then before the body has ended, because the body may have ended in time, before the restart.
+func (a *alarm) start(in step.Interrupter) (stop func()) {
+	left := a.end.Sub(a.run.Now())
+	timer := time.AfterFunc(max(left, 0), func() {
+		if left > 0 {
+			a.announce()
+		}
+		in.Interrupt(a.exception())
+	})
+	return func() { timer.Stop() }
+}
+
+// announce prints its line once in the life of the run.
+func (a *alarm) announce() {
+	_, _ = a.run.Output(a.address+"/timeout", a.stage).WriteAt([]byte("Cancelling nested steps due to timeout\n"), 0)
+}
+
+// exception carries the address in its trace, so that nested timeouts know their own.
+func (a *alarm) exception() *value.Exception {
+	return &value.Exception{Class: value.FlowInterrupted, Result: "ABORTED", Causes: []string{"Timeout has been exceeded"}, Trace: []string{"timeout at " + string(a.address)}}
+}
+
+func (a *alarm) caused(err error) bool {
+	var e *value.Exception
+	return errors.As(err, &e) && e.Class == value.FlowInterrupted && len(e.Trace) > 0 && e.Trace[0] == "timeout at "+string(a.address)
+}
