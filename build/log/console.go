@@ -32,6 +32,7 @@ type Log struct {
 
 	mu         sync.Mutex // guards what follows and all writes to the files
 	loaded     bool
+	restored   bool               // streams has all that the index knows
 	newlines   int64              // in the console
 	open       bool               // the console does not end in a newline
 	table      []streamEntry      // by number, from 1 at index 0
@@ -53,11 +54,6 @@ type Log struct {
 	wake   chan struct{} // closed at the next change; nil when nobody waits
 
 	stages stageRuns
-}
-
-type streamEntry struct {
-	Name  string `json:"name"`
-	Stage string `json:"stage,omitempty"`
 }
 
 func newLog(s *Store, id build.ID, dir string) *Log {
@@ -242,7 +238,7 @@ func (l *Log) finish() error {
 		}
 		l.told = true
 	}
-	if err := l.append(nil, kindFinish, nil, 0); err != nil {
+	if err := l.append(nil, kindFinish, nil, int64(len(l.table))); err != nil {
 		return err
 	}
 	l.finished.Store(true)

@@ -207,21 +207,29 @@ func (l *Log) Stages() ([]StageRange, error) {
 }
 
 func (g *stageRuns) read(l *Log, index *os.File) error {
+	return eachRecord(index, g.next, l.records.Load(), func(r record) {
+		if r.length > 0 {
+			g.add(l.entry(r.stream).Stage, r.line+1)
+		}
+		g.next++
+	})
+}
+
+// eachRecord calls do with the records from number i up to end.
+func eachRecord(index *os.File, i, end int64, do func(record)) error {
 	buf := make([]byte, 512*recordSize)
-	for end := l.records.Load(); g.next < end; {
-		b := buf[:min(int64(len(buf)), (end-g.next)*recordSize)]
-		if _, err := index.ReadAt(b, recordAt(g.next)); err != nil {
+	for i < end {
+		b := buf[:min(int64(len(buf)), (end-i)*recordSize)]
+		if _, err := index.ReadAt(b, recordAt(i)); err != nil {
 			return err
 		}
 		for ; len(b) > 0; b = b[recordSize:] {
 			r, ok := decode(b)
 			if !ok {
-				return fmt.Errorf("index record %d is damaged", g.next)
+				return fmt.Errorf("record %d is damaged", i)
 			}
-			if r.length > 0 {
-				g.add(l.entry(r.stream).Stage, r.line+1)
-			}
-			g.next++
+			do(r)
+			i++
 		}
 	}
 	return nil

@@ -1,7 +1,10 @@
 package log
 
 import (
+	"bytes"
 	"encoding/binary"
+	"encoding/json"
+	"fmt"
 	"hash/crc32"
 )
 
@@ -31,7 +34,7 @@ const (
 	kindGap                    // a line that says that bytes of the stream are missing
 	kindLimit                  // the line that says that the log is full; only kindDrop, kindMark and kindFinish follow
 	kindDrop                   // no bytes: stream bytes that were counted and not kept
-	kindFinish                 // no bytes: the log is complete; the last record
+	kindFinish                 // no bytes: the log is complete; the last record. received is the number of streams
 )
 
 type record struct {
@@ -85,3 +88,25 @@ func decode(b []byte) (record, bool) {
 
 // recordAt is the index file's offset of record i.
 func recordAt(i int64) int64 { return headerSize + i*recordSize }
+
+// streamEntry is a line of the `streams` file: the CRC-32C of its JSON in hex, a space, the JSON.
+type streamEntry struct {
+	Name  string `json:"name"`
+	Stage string `json:"stage,omitempty"`
+}
+
+func (e streamEntry) encode() ([]byte, error) {
+	text, err := json.Marshal(e)
+	if err != nil {
+		return nil, err
+	}
+	return fmt.Appendf(nil, "%08x %s\n", checksum(text), text), nil
+}
+
+// decodeStream reads what encode wrote; false when it is anything else.
+func decodeStream(line []byte) (streamEntry, bool) {
+	sum, text, _ := bytes.Cut(bytes.TrimSuffix(line, []byte{'\n'}), []byte{' '})
+	var e streamEntry
+	ok := string(sum) == fmt.Sprintf("%08x", checksum(text)) && json.Unmarshal(text, &e) == nil
+	return e, ok
+}

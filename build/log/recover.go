@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"io"
 	"os"
@@ -63,8 +62,8 @@ func (l *Log) loadTable(f *os.File) error {
 		if err != nil {
 			return err
 		}
-		var e streamEntry
-		if json.Unmarshal(line, &e) != nil {
+		e, ok := decodeStream(line)
+		if !ok {
 			return nil
 		}
 		l.table = append(l.table, e)
@@ -83,7 +82,7 @@ func (l *Log) loadFinished(f *files, index, console int64) (bool, error) {
 		return false, err
 	}
 	r, ok := decode(b[:])
-	if !ok || r.kind != kindFinish || r.off != console {
+	if !ok || r.kind != kindFinish || r.off != console || r.received != int64(len(l.table)) {
 		return false, nil
 	}
 	l.records.Store(n)
@@ -151,7 +150,7 @@ func (l *Log) recover(f *files, index, console int64) error {
 	var lastStream uint32
 	for {
 		r, p, ok := w.next()
-		if !ok || int(r.stream) > len(l.table) || r.received < owners[r.stream] || l.finished.Load() ||
+		if !ok || int(r.stream) > len(l.table) || r.kind == kindFinish && r.received != int64(len(l.table)) || r.received < owners[r.stream] || l.finished.Load() ||
 			r.kind == kindData && r.received != owners[r.stream]+int64(r.length) {
 			break
 		}
@@ -193,6 +192,27 @@ func (l *Log) restore(received []int64, last uint32) {
 			l.owner = s
 		}
 	}
+	l.restored = true
+}
+
+// restoreFinished learns what the streams of a finished log have received. Only who sends again asks for it.
+func (l *Log) restoreFinished() error {
+	f, err := l.store.pool.acquire(l)
+	if err != nil {
+		return err
+	}
+	defer l.store.pool.release(l)
+	received := make([]int64, len(l.table)+1)
+	err = eachRecord(f.index, 0, l.records.Load(), func(r record) {
+		if int(r.stream) < len(received) && r.kind != kindFinish {
+			received[r.stream] = r.received
+		}
+	})
+	if err != nil {
+		return l.wrap("index", err)
+	}
+	l.restore(received, 0)
+	return nil
 }
 
 // cut drops what stands behind the last whole record.

@@ -2,7 +2,6 @@ package log
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -45,6 +44,11 @@ type Stream struct {
 func (l *Log) Stream(name, stage string) *Stream {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.finished.Load() && !l.restored {
+		if err := l.restoreFinished(); err != nil {
+			l.store.cfg.Logger.Error("build log: streams not known", "build", l.id.String(), "err", err)
+		}
+	}
 	if s := l.streams[name]; s != nil {
 		return s
 	}
@@ -61,11 +65,10 @@ func (l *Log) number(f *files, s *Stream) (uint32, error) {
 	if len(s.entry.Name) > maxName || len(s.entry.Stage) > maxName {
 		return 0, fault.New(fault.Invalid, "stream name %.40q…: longer than %d bytes", s.entry.Name, maxName)
 	}
-	line, err := json.Marshal(s.entry)
+	line, err := s.entry.encode()
 	if err != nil {
 		return 0, err
 	}
-	line = append(line, '\n')
 	if err := writeAt(f.streams, line, l.tableSize); err != nil {
 		return 0, errors.Join(err, f.streams.Truncate(l.tableSize))
 	}
