@@ -1,0 +1,85 @@
+package jenkinsfile
+
+import (
+	"context"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// answer is what Groovy says of a text.
+type answer struct {
+	OK    bool   `json:"ok"`
+	Error string `json:"error"`
+}
+
+// groovyAnswers asks Debian's groovy 2.4 about every text, in one JVM.
+func groovyAnswers(t *testing.T, texts []string) []answer {
+	t.Helper()
+	const jar = "/usr/share/java/groovy-all.jar"
+	java, err := exec.LookPath("java")
+	if err == nil {
+		_, err = os.Stat(jar)
+	}
+	if err != nil {
+		if os.Getenv("OUTWORK_CI") == "1" {
+			t.Fatalf("the Debian packages groovy and default-jre-headless are needed: %v", err)
+		}
+		t.Skipf("install the Debian packages groovy and default-jre-headless for this test: %v", err)
+	}
+	dir := t.TempDir()
+	in, out := filepath.Join(dir, "cases.json"), filepath.Join(dir, "answers.json")
+	data, err := json.Marshal(texts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(in, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, java, "-Xss16m", "-cp", jar, "groovy.ui.GroovyMain", "testdata/oracle.groovy", in, out)
+	if msg, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("groovy: %v\n%s", err, msg)
+	}
+	if data, err = os.ReadFile(out); err != nil {
+		t.Fatal(err)
+	}
+	var answers []answer
+	if err := json.Unmarshal(data, &answers); err != nil {
+		t.Fatal(err)
+	}
+	if len(answers) != len(texts) {
+		t.Fatalf("%d answers for %d cases", len(answers), len(texts))
+	}
+	return answers
+}
+
+// grammarCases reads the hand-written cases: texts with a line of three dashes between them.
+func grammarCases(t *testing.T) []string {
+	t.Helper()
+	data, err := os.ReadFile("testdata/grammar.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Split(strings.TrimSuffix(string(data), "\n"), "\n---\n")
+}
+
+// deviates reports whether a case is one on which we knowingly differ from Groovy: it says so in its first line.
+func deviates(text string) bool { return strings.HasPrefix(text, "// differs:") }
+
+func TestGrammarAgreesWithGroovy(t *testing.T) {
+	cases := grammarCases(t)
+	answers := groovyAnswers(t, cases)
+	for i, text := range cases {
+		_, err := Parse("WorkflowScript", text)
+		if agree := (err == nil) == answers[i].OK; agree == deviates(text) {
+			t.Errorf("case %d:\n%s\n  groovy: ok=%v %s\n  ours:   %v", i, text, answers[i].OK, answers[i].Error, err)
+		}
+	}
+	t.Logf("%d hand-written cases", len(cases))
+}

@@ -1,0 +1,514 @@
+package jenkinsfile
+
+// statement reads one statement. prev is the separator before it: an expression that follows a newline must not look like
+// the rest of the one above.
+func (p *parser) statement(prev kind) Stmt {
+	p.enter()
+	defer p.leave()
+	if s := p.declarationLike(); s != nil {
+		return s
+	}
+	k := p.kind()
+	switch {
+	case k == tIdent && p.ahead(1) == tColon:
+		return p.labelled()
+	case k.startsExpression():
+		return p.expressionStatement(prev)
+	}
+	switch k {
+	case kIf:
+		return p.ifStatement()
+	case kWhile:
+		return p.whileStatement()
+	case kFor:
+		return p.forStatement()
+	case kSwitch:
+		return p.switchStatement()
+	case kTry:
+		return p.tryStatement()
+	case kImport:
+		return p.importLine(p.i, nil)
+	case kReturn, kBreak, kContinue, kThrow, kAssert:
+		return p.branch()
+	case kSynchronized:
+		if p.ahead(1) == tLParen {
+			return p.synchronizedStatement()
+		}
+	}
+	return p.modified()
+}
+
+// declarationLike reads what begins like a declaration of a variable or method, or returns nil.
+func (p *parser) declarationLike() Stmt {
+	k := p.kind()
+	if k != tIdent && k != kDef && k != tAt && !k.isModifier() && !k.isBuiltin() {
+		return nil
+	}
+	if k != tIdent && !k.isBuiltin() {
+		i, n := p.scanModifiers(p.i)
+		if n > 0 && p.kindAt(i) == tLt {
+			return p.genericMethod()
+		}
+		if n > 0 && p.kindAt(i) == tLParen && p.toks[p.lastOf(i)].kind == kDef {
+			return p.multiDeclaration()
+		}
+	}
+	if p.atDeclaration() {
+		return p.declaration()
+	}
+	return nil
+}
+
+// lastOf returns the token before i that is no newline.
+func (p *parser) lastOf(i int) int {
+	if p.kindAt(i-1) == tNewline {
+		return i - 2
+	}
+	return i - 1
+}
+
+// modified reads a class with its modifiers or an annotated import.
+func (p *parser) modified() Stmt {
+	start := p.i
+	m := p.modifiers()
+	switch p.kind() {
+	case kClass, kInterface, kEnum, kTrait:
+		return p.classDecl(start, m)
+	case tAt:
+		if p.ahead(1) == kInterface {
+			return p.classDecl(start, m)
+		}
+	case kImport:
+		if len(m.words) == 0 && !m.def {
+			return p.importLine(start, m.annotations)
+		}
+	}
+	p.unexpected()
+	return nil
+}
+
+// labelled reads label: statement.
+func (p *parser) labelled() Stmt {
+	label := p.text(p.take())
+	p.take()
+	p.newlines()
+	if p.is(tLBrace) {
+		if !p.atClosureParams(p.i + 1) {
+			b := p.block()
+			b.Labels = []string{label}
+			return b
+		}
+		c := p.closure()
+		return &ExprStmt{At: At{c.Span()}, X: c, Labels: []string{label}}
+	}
+	s := p.statement(tColon)
+	switch s := s.(type) {
+	case *ExprStmt:
+		s.Labels = prepend(label, s.Labels)
+	case *Block:
+		s.Labels = prepend(label, s.Labels)
+	case *While:
+		s.Labels = prepend(label, s.Labels)
+	case *For:
+		s.Labels = prepend(label, s.Labels)
+	case *ForIn:
+		s.Labels = prepend(label, s.Labels)
+	case *Switch:
+		s.Labels = prepend(label, s.Labels)
+	}
+	return s
+}
+
+func prepend(s string, list []string) []string { return append([]string{s}, list...) }
+
+// expressionStatement reads an expression or command.
+func (p *parser) expressionStatement(prev kind) Stmt {
+	start := p.i
+	if p.is(tLBrace) && !p.atClosureParams(p.i+1) {
+		p.openBlockError(prev)
+	}
+	x := p.commandExpression()
+	return &ExprStmt{At: p.at(start), X: x}
+}
+
+func (p *parser) openBlockError(prev kind) {
+	if prev == tNewline {
+		p.fail(p.i, "Ambiguous expression could be a parameterless closure expression, an isolated open code block, or it may continue a previous statement;\n   solution: Add an explicit parameter list, e.g. {it -> ...}, or force it to be treated as an open block by giving it a label, e.g. L:{...}, and also either remove the previous newline, or add an explicit semicolon ';'")
+	}
+	p.fail(p.i, "Ambiguous expression could be either a parameterless closure expression or an isolated open code block;\n   solution: Add an explicit closure parameter list, e.g. {it -> ...}, or force it to be treated as an open block by giving it a label, e.g. L:{...}")
+}
+
+// block reads { … } that is no closure.
+func (p *parser) block() *Block {
+	open := p.expect(tLBrace, "'{'")
+	p.nested++
+	stmts := p.statements(tRBrace, open)
+	p.nested--
+	p.closeBlock(open)
+	return &Block{At: p.at(open), Stmts: stmts}
+}
+
+// body reads the statement of an if or a loop.
+func (p *parser) body() Stmt {
+	p.newlines()
+	if p.is(tLBrace) {
+		return p.block()
+	}
+	p.nested++
+	s := p.statement(tEOF)
+	p.nested--
+	return s
+}
+
+// emptyOrBody reads the statement of a loop, which may be a lone semicolon.
+func (p *parser) emptyOrBody() Stmt {
+	p.newlines()
+	if p.is(tSemi) {
+		i := p.take()
+		return &Block{At: p.at(i)}
+	}
+	return p.body()
+}
+
+func (p *parser) ifStatement() Stmt {
+	start := p.take()
+	open := p.expect(tLParen, "'('")
+	cond := p.conditional(0)
+	p.closeParen(tRParen, open)
+	s := &If{Cond: cond, Then: p.body()}
+	if i := p.scanElse(); i >= 0 {
+		for p.i <= i {
+			p.take()
+		}
+		s.Else = p.body()
+	}
+	s.At = p.at(start)
+	return s
+}
+
+// scanElse returns the index of an else that belongs to the statement just read, or -1.
+func (p *parser) scanElse() int {
+	i := p.i
+	for p.kindAt(i) == tSemi || p.kindAt(i) == tNewline {
+		i++
+	}
+	if p.kindAt(i) == kElse {
+		return i
+	}
+	return -1
+}
+
+func (p *parser) whileStatement() Stmt {
+	start := p.take()
+	open := p.expect(tLParen, "'('")
+	cond := p.strict()
+	p.closeParen(tRParen, open)
+	body := p.emptyOrBody()
+	return &While{At: p.at(start), Cond: cond, Body: body}
+}
+
+func (p *parser) synchronizedStatement() Stmt {
+	start := p.take()
+	open := p.take()
+	lock := p.strict()
+	p.closeParen(tRParen, open)
+	p.newlines()
+	body := p.block()
+	return &Synchronized{At: p.at(start), Lock: lock, Body: body}
+}
+
+func (p *parser) forStatement() Stmt {
+	start := p.take()
+	open := p.expect(tLParen, "'('")
+	if p.classicFor(open) {
+		return p.classicForStatement(start, open)
+	}
+	v := p.forVariable()
+	s := &ForIn{Var: v}
+	switch {
+	case p.accept(kIn):
+		s.In = p.binary(levelShift, 0)
+	case p.is(tColon):
+		if v.Type == nil && len(v.Modifiers) == 0 {
+			p.fail(p.i, "Java-style for-each statement requires a type declaration.;\n   solution: Use the 'in' keyword, as for (x in y) {...}")
+		}
+		p.take()
+		s.In = p.expression(0)
+	default:
+		p.expected("'in'")
+	}
+	p.closeParen(tRParen, open)
+	s.Body = p.emptyOrBody()
+	s.At = p.at(start)
+	if m := v.Modifiers; len(m) > 0 && m[0] == "def" {
+		v.Modifiers = m[1:]
+	}
+	return s
+}
+
+// classicFor reports whether a semicolon stands directly inside the parentheses.
+func (p *parser) classicFor(open int) bool {
+	depth := 0
+	for i := open; i < len(p.toks); i++ {
+		switch p.toks[i].kind {
+		case tLParen, tLBrack, tLBrace, tStrStart:
+			depth++
+		case tRParen, tRBrack, tRBrace, tStrEnd:
+			depth--
+			if depth == 0 {
+				return false
+			}
+		case tSemi:
+			if depth == 1 {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// forVariable reads the variable of for (x in …). A def is left as the first modifier, so that the caller sees it.
+func (p *parser) forVariable() *Param {
+	start := p.i
+	v := &Param{}
+	if p.atDeclaration() {
+		m := p.modifiers()
+		v.Annotations, v.Modifiers = m.annotations, m.words
+		if m.def {
+			v.Modifiers = prepend("def", v.Modifiers)
+		}
+		if p.atType() {
+			v.Type = p.typeSpec()
+		}
+	}
+	v.Name = p.text(p.expect(tIdent, "an identifier"))
+	v.At = p.at(start)
+	return v
+}
+
+func (p *parser) classicForStatement(start, open int) Stmt {
+	s := &For{}
+	parts := 1
+	if !p.is(tSemi) {
+		s.Init = []Stmt{p.strictStatement()}
+	}
+	for p.accept(tSemi) {
+		parts++
+		if p.is(tSemi) || p.is(tRParen) {
+			continue
+		}
+		x := p.strictStatement()
+		e, ok := x.(*ExprStmt)
+		switch {
+		case !ok:
+			p.fail(open, "a declaration is allowed only in the first part of for (…; …; …)")
+		case parts == 2:
+			s.Cond = e.X
+		default:
+			s.Post = append(s.Post, e.X)
+		}
+	}
+	if parts != 3 {
+		p.fail(open, "3 expressions are required for the classic for loop, you gave %d", parts)
+	}
+	p.closeParen(tRParen, open)
+	s.Body = p.emptyOrBody()
+	s.At = p.at(start)
+	return s
+}
+
+// strictStatement reads an expression or a declaration of one variable between parentheses.
+func (p *parser) strictStatement() Stmt {
+	start := p.i
+	if !p.atDeclaration() {
+		x := p.strict()
+		return &ExprStmt{At: p.at(start), X: x}
+	}
+	m := p.modifiers()
+	d := &VarDecl{Annotations: m.annotations, Modifiers: m.words}
+	if p.atType() {
+		d.Type = p.typeSpec()
+	}
+	d.Vars = []*Var{p.variable()}
+	d.At = p.at(start)
+	return d
+}
+
+func (p *parser) switchStatement() Stmt {
+	start := p.take()
+	paren := p.expect(tLParen, "'('")
+	s := &Switch{Tag: p.strict()}
+	p.closeParen(tRParen, paren)
+	p.newlines()
+	open := p.expect(tLBrace, "'{'")
+	p.newlines()
+	p.nested++
+	for p.is(kCase) || p.is(kDefault) {
+		s.Cases = append(s.Cases, p.switchCase(open))
+	}
+	p.nested--
+	p.closeBlock(open)
+	s.At = p.at(start)
+	return s
+}
+
+// switchCase reads one arm. An arm directly followed by another has no statements; the last must have one.
+func (p *parser) switchCase(open int) *Case {
+	start := p.take()
+	c := &Case{}
+	if p.toks[start].kind == kCase {
+		c.Value = p.expression(0)
+	}
+	if !p.is(tColon) {
+		p.expected("':'")
+	}
+	p.take()
+	p.newlines()
+	if !p.is(kCase) && !p.is(kDefault) {
+		if p.is(tRBrace) || p.is(tSemi) {
+			p.unexpected()
+		}
+		c.Body = p.caseBody(open)
+	}
+	c.At = p.at(start)
+	return c
+}
+
+// caseBody reads statements up to the next arm or the end of the switch.
+func (p *parser) caseBody(open int) []Stmt {
+	var list []Stmt
+	prev := tColon
+	for {
+		prev = p.separators(prev)
+		switch p.kind() {
+		case kCase, kDefault, tRBrace:
+			return list
+		case tEOF:
+			p.unclosed(open)
+		}
+		s, ok := p.guarded(prev)
+		if !ok {
+			p.resync()
+			prev = tEOF
+			continue
+		}
+		list = append(list, s)
+		if !p.is(kCase) && !p.is(kDefault) {
+			p.endStatement(tRBrace, open)
+		} else {
+			p.expected("'}'")
+		}
+		prev = tEOF
+	}
+}
+
+func (p *parser) tryStatement() Stmt {
+	start := p.take()
+	p.newlines()
+	s := &Try{Body: p.block()}
+	for p.kindAt(p.afterNewlines(p.i)) == kCatch {
+		p.newlines()
+		s.Catches = append(s.Catches, p.catchClause())
+	}
+	if p.kindAt(p.afterNewlines(p.i)) == kFinally {
+		p.newlines()
+		p.take()
+		p.newlines()
+		s.Finally = p.block()
+	}
+	if len(s.Catches) == 0 && s.Finally == nil {
+		p.fail(start, "A try statement must have at least one catch or finally block.")
+	}
+	s.At = p.at(start)
+	return s
+}
+
+func (p *parser) catchClause() *Catch {
+	start := p.take()
+	open := p.expect(tLParen, "'('")
+	c := &Catch{}
+	p.accept(kFinal)
+	p.accept(kDef)
+	if p.is(tIdent) && p.ahead(1) != tRParen {
+		c.Types = append(c.Types, p.classType())
+		for p.accept(tPipe) {
+			c.Types = append(c.Types, p.classType())
+		}
+	}
+	c.Name = p.text(p.expect(tIdent, "an identifier"))
+	p.closeParen(tRParen, open)
+	p.newlines()
+	c.Body = p.block()
+	c.At = p.at(start)
+	return c
+}
+
+// branch reads return, break, continue, throw and assert.
+func (p *parser) branch() Stmt {
+	start := p.take()
+	switch p.toks[start].kind {
+	case kReturn:
+		s := &Return{}
+		if p.kind().startsExpression() {
+			s.X = p.expression(0)
+		}
+		s.At = p.at(start)
+		return s
+	case kBreak:
+		label := p.optionalLabel()
+		return &Break{At: p.at(start), Label: label}
+	case kContinue:
+		label := p.optionalLabel()
+		return &Continue{At: p.at(start), Label: label}
+	case kThrow:
+		x := p.expression(0)
+		return &Throw{At: p.at(start), X: x}
+	}
+	s := &Assert{Cond: p.conditional(0)}
+	if p.accept(tComma) || p.accept(tColon) {
+		p.newlines()
+		s.Message = p.expression(0)
+	}
+	s.At = p.at(start)
+	return s
+}
+
+func (p *parser) optionalLabel() string {
+	if p.is(tIdent) {
+		return p.text(p.take())
+	}
+	return ""
+}
+
+// packageLine reads the package of the script, if it begins with one.
+func (p *parser) packageLine(f *File) {
+	i, _ := p.scanModifiers(p.i)
+	if p.kindAt(i) != kPackage {
+		return
+	}
+	p.modifiers()
+	p.take()
+	f.Package = p.qualified()
+	p.endStatement(tEOF, -1)
+}
+
+func (p *parser) importLine(start int, annotations []*Annotation) Stmt {
+	if p.nested > 0 {
+		p.fail(start, "an import must stand at the top of the script")
+	}
+	p.take()
+	i := &Import{Annotations: annotations, Static: p.accept(kStatic)}
+	i.Name = p.qualified()
+	switch {
+	case p.is(tDot):
+		p.take()
+		p.newlines()
+		p.expect(tStar, "an identifier")
+		i.Star = true
+	case p.accept(kAs):
+		p.newlines()
+		i.Alias = p.text(p.expect(tIdent, "an identifier"))
+	}
+	i.At = p.at(start)
+	return importStmt{i}
+}
