@@ -1,0 +1,224 @@
+package fleet
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/outwork-build/outwork/internal/fault"
+)
+
+// Put adds or changes a node, durably. Executors, labels, mode, environment and description change live; a change of
+// launcher or remote root connects it anew. Of a node that exists, Offline and Created stay as they are.
+// fault.Invalid says which field is wrong.
+func (r *Roster) Put(ctx context.Context, n Node) error {
+	n, err := r.checked(n)
+	if err != nil {
+		return fault.With(fault.Invalid, err)
+	}
+	return r.edit(ctx, n.Name, func(old *Node) (Node, error) {
+		if old != nil {
+			n.Offline, n.Created = old.Offline, old.Created
+		}
+		return n, nil
+	}, func(e *entry, old Node) {
+		if old.RemoteRoot != n.RemoteRoot || !reflect.DeepEqual(old.Launcher, n.Launcher) {
+			r.relaunch(e)
+		}
+	})
+}
+
+// checked returns a copy of n that shares nothing with it, or says what is wrong with it.
+func (r *Roster) checked(n Node) (Node, error) {
+	if err := CheckName(n.Name); err != nil {
+		return n, err
+	}
+	if n.Mode == "" {
+		n.Mode = Normal
+	}
+	switch {
+	case n.Mode != Normal && n.Mode != Exclusive:
+		return n, fmt.Errorf("node %s: mode %q: expected normal or exclusive", n.Name, n.Mode)
+	case n.Executors < 0 || n.Executors > maxExecutors:
+		return n, fmt.Errorf("node %s: %d executors: expected 0 to %d", n.Name, n.Executors, maxExecutors)
+	case slices.Contains(n.Labels, ""):
+		return n, fmt.Errorf("node %s: a label is empty", n.Name)
+	case r.cfg.Launchers[n.Launcher.Kind] == nil:
+		kinds := slices.Sorted(maps.Keys(r.cfg.Launchers))
+		return n, fmt.Errorf("node %s: launcher %q: expected one of %s", n.Name, n.Launcher.Kind, strings.Join(kinds, ", "))
+	}
+	if n.Created.IsZero() {
+		n.Created = time.Now().UTC()
+	}
+	n.Labels = slices.Clone(n.Labels)
+	n.Env = maps.Clone(n.Env)
+	n.Launcher.Config = maps.Clone(n.Launcher.Config)
+	return n, nil
+}
+
+const maxExecutors = 10_000
+
+// Remove disconnects and forgets a node. fault.NotFound.
+func (r *Roster) Remove(ctx context.Context, name NodeName) error {
+	if err := r.lock(ctx); err != nil {
+		return err
+	}
+	defer r.unlock()
+	if err := r.cfg.Store.DeleteNode(ctx, name); err != nil {
+		return fmt.Errorf("remove node %s: %w", name, err)
+	}
+	return r.do(context.WithoutCancel(ctx), func() {
+		if e := r.nodes[name]; e != nil {
+			r.drop(e)
+		}
+	})
+}
+
+// SetOffline keeps a node from taking work, durably; what runs on it runs on.
+func (r *Roster) SetOffline(ctx context.Context, name NodeName, c OfflineCause) error {
+	return r.suspend(ctx, name, c, false)
+}
+
+// Drain is SetOffline that shows as draining until the last lease on the node has ended.
+func (r *Roster) Drain(ctx context.Context, name NodeName, c OfflineCause) error {
+	return r.suspend(ctx, name, c, true)
+}
+
+func (r *Roster) suspend(ctx context.Context, name NodeName, c OfflineCause, draining bool) error {
+	if c.When.IsZero() {
+		c.When = time.Now().UTC()
+	}
+	return r.editOld(ctx, name, func(n *Node) { n.Offline = &c }, func(e *entry, _ Node) { e.draining = draining })
+}
+
+// ClearOffline lets a node take work again.
+func (r *Roster) ClearOffline(ctx context.Context, name NodeName) error {
+	return r.editOld(ctx, name, func(n *Node) { n.Offline = nil }, func(e *entry, _ Node) { e.draining = false })
+}
+
+// editOld changes a node that must exist.
+func (r *Roster) editOld(ctx context.Context, name NodeName, change func(*Node), then func(e *entry, old Node)) error {
+	return r.edit(ctx, name, func(old *Node) (Node, error) {
+		if old == nil {
+			return Node{}, fault.New(fault.NotFound, "node %s: there is no such node", name)
+		}
+		n := *old
+		change(&n)
+		return n, nil
+	}, then)
+}
+
+// edit changes a node in the Store and then in the roster. One edit runs at a time, so that none is lost.
+func (r *Roster) edit(ctx context.Context, name NodeName, change func(old *Node) (Node, error), then func(e *entry, old Node)) error {
+	if err := r.lock(ctx); err != nil {
+		return err
+	}
+	defer r.unlock()
+	var old *Node
+	err := r.do(ctx, func() {
+		if e := r.nodes[name]; e != nil {
+			n := e.node
+			old = &n
+		}
+	})
+	if err != nil {
+		return err
+	}
+	n, err := change(old)
+	if err != nil {
+		return err
+	}
+	if err := r.cfg.Store.PutNode(ctx, n); err != nil {
+		return fmt.Errorf("keep node %s: %w", name, err)
+	}
+	var failed error
+	err = r.do(context.WithoutCancel(ctx), func() {
+		e := r.nodes[name]
+		if e == nil {
+			failed = r.load(n)
+			return
+		}
+		e.node = n
+		then(e, *old)
+		r.settle(e)
+	})
+	if err != nil {
+		return err
+	}
+	return failed
+}
+
+func (r *Roster) lock(ctx context.Context) error {
+	select {
+	case r.editing <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (r *Roster) unlock() { <-r.editing }
+
+// Disconnect closes a node's connection and keeps it closed until Reconnect, a change of its launcher, or a restart of the
+// controller. What runs on it runs on.
+func (r *Roster) Disconnect(ctx context.Context, name NodeName, c OfflineCause) error {
+	if c.When.IsZero() {
+		c.When = time.Now().UTC()
+	}
+	return r.with(ctx, name, func(e *entry) {
+		e.down = &c
+		r.cut(e)
+	})
+}
+
+// Reconnect launches a node's agent now: it closes a connection that there is, and forgets a Disconnect and any backoff.
+func (r *Roster) Reconnect(ctx context.Context, name NodeName) error {
+	return r.with(ctx, name, r.relaunch)
+}
+
+// with runs f on the owner goroutine with a node that must exist.
+func (r *Roster) with(ctx context.Context, name NodeName, f func(*entry)) error {
+	var missing error
+	err := r.do(ctx, func() {
+		e := r.nodes[name]
+		if e == nil {
+			missing = fault.New(fault.NotFound, "node %s: there is no such node", name)
+			return
+		}
+		f(e)
+		r.settle(e)
+	})
+	if err != nil {
+		return err
+	}
+	return missing
+}
+
+// Idle tells that no lease is left on a draining node. It does not block.
+func (r *Roster) Idle(name NodeName) {
+	r.idleMu.Lock()
+	defer r.idleMu.Unlock()
+	r.idle = append(r.idle, name)
+	select {
+	case r.idled <- struct{}{}:
+	default:
+	}
+}
+
+// drained suspends the draining nodes that have become idle.
+func (r *Roster) drained() {
+	r.idleMu.Lock()
+	names := r.idle
+	r.idle = nil
+	r.idleMu.Unlock()
+	for _, name := range names {
+		if e := r.nodes[name]; e != nil && e.draining {
+			e.draining = false
+			r.settle(e)
+		}
+	}
+}

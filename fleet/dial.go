@@ -1,0 +1,217 @@
+package fleet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/outwork-build/outwork/agent"
+	"github.com/outwork-build/outwork/wire"
+)
+
+// load adds a node to the roster and begins to connect it.
+func (r *Roster) load(n Node) error {
+	log, err := openNodeLog(r.cfg.LogDir, n.Name, r.cfg.Log)
+	if err != nil {
+		return err
+	}
+	now := time.Now()
+	e := &entry{node: n, state: Offline, since: now, cause: neverConnected(now), wake: make(chan struct{}), pulse: &pulse{}, log: log}
+	r.nodes[n.Name] = e
+	r.relaunch(e)
+	r.settle(e)
+	return nil
+}
+
+// drop takes a node out of the roster.
+func (r *Roster) drop(e *entry) {
+	r.cut(e)
+	close(e.wake)
+	delete(r.nodes, e.node.Name)
+	r.dirty = true
+	if e.last == nil || r.ctx.Err() != nil {
+		e.log.remove()
+		return
+	}
+	r.loops.Go(func() {
+		<-e.last.done
+		e.log.remove()
+	})
+}
+
+// settle derives the state of a node that has changed.
+func (r *Roster) settle(e *entry) {
+	e.settle(time.Now())
+	r.dirty = true
+}
+
+// cut ends the loop of a node, and with it the connection.
+func (r *Roster) cut(e *entry) {
+	if e.loop == nil {
+		return
+	}
+	e.loop.cancel()
+	e.loop, e.dialling = nil, false
+	if e.conn != nil {
+		e.setConn(nil)
+		e.cause = sessionEnded(ErrReplaced, time.Now())
+	}
+}
+
+// relaunch starts a new loop for a node, after the one it has.
+func (r *Roster) relaunch(e *entry) {
+	r.cut(e)
+	e.down = nil
+	if r.ctx.Err() != nil {
+		return // stopping
+	}
+	ctx, cancel := context.WithCancel(r.ctx)
+	l := &loop{node: e.node, log: e.log, pulse: e.pulse, cancel: cancel, done: make(chan struct{})}
+	before := e.last
+	e.loop, e.last = l, l
+	r.loops.Go(func() {
+		defer close(l.done)
+		defer cancel()
+		if before != nil {
+			<-before.done
+		}
+		r.keepConnected(ctx, l)
+	})
+}
+
+// tell runs f on the owner goroutine; it is for what the owner started and waits for.
+func (r *Roster) tell(f func()) { _ = r.do(context.Background(), f) }
+
+// update changes the entry of a loop, unless another loop has taken its place.
+func (r *Roster) update(l *loop, f func(*entry)) {
+	r.tell(func() {
+		if e := r.nodes[l.node.Name]; e != nil && e.loop == l {
+			f(e)
+			r.settle(e)
+		}
+	})
+}
+
+// keepConnected runs one session after another until ctx ends. It pauses between them with full jitter: the upper bound
+// doubles with each failure in a row. After a session that outlived a heartbeat it does not pause.
+func (r *Roster) keepConnected(ctx context.Context, l *loop) {
+	for failures := 0; ctx.Err() == nil; failures++ {
+		up, err := r.session(ctx, l)
+		if ctx.Err() != nil {
+			return
+		}
+		if up > r.cfg.Heartbeat || errors.Is(err, ErrReplaced) {
+			failures = -1
+			continue
+		}
+		bound := min(r.cfg.MaxBackoff, r.cfg.MinBackoff<<min(failures, 16))
+		pause := time.NewTimer(rand.N(bound))
+		select {
+		case <-pause.C:
+		case <-ctx.Done():
+			pause.Stop()
+		}
+	}
+}
+
+// session brings the agent up, keeps the connection while it lives, and says how long it was up and why it ended.
+func (r *Roster) session(ctx context.Context, l *loop) (up time.Duration, err error) {
+	s, err := r.connect(ctx, l)
+	if err != nil {
+		l.log.printf("Launch failed: %v", err)
+		r.metrics.failed()
+		r.update(l, func(e *entry) { e.dialling, e.cause = false, launchFailed(err, time.Now()) })
+		return 0, err
+	}
+	start := time.Now()
+	err = s.beat(ctx)
+	_ = s.conn.Close()
+	s.closing.Wait()
+	if ctx.Err() == nil {
+		l.log.printf("Connection ended: %v", err)
+	} else {
+		l.log.printf("Connection closed")
+	}
+	r.update(l, func(e *entry) {
+		e.setConn(nil)
+		e.cause = sessionEnded(err, time.Now())
+	})
+	return time.Since(start), err
+}
+
+// connect goes from nothing to an online node: launch, handshake, first heartbeat. By that heartbeat the queue knows which
+// leases the machine still has before anybody uses it.
+func (r *Roster) connect(ctx context.Context, l *loop) (*session, error) {
+	launcher := r.cfg.Launchers[l.node.Launcher.Kind]
+	if launcher == nil {
+		return nil, fmt.Errorf("launcher %q is not known to this controller", l.node.Launcher.Kind)
+	}
+	if w, ok := launcher.(Waiter); !ok || !w.AgentsDial() {
+		l.log.printf("Launching the agent (%s)", l.node.Launcher.Kind)
+		r.update(l, func(e *entry) { e.dialling = true })
+	}
+	link, err := launcher.Launch(ctx, l.node, l.log)
+	if err != nil {
+		return nil, err
+	}
+	l.log.printf("Connected to %s", link.Peer())
+	r.update(l, func(e *entry) { e.dialling = true })
+	s, err := r.greet(ctx, l, link)
+	if err != nil {
+		_ = link.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+func (r *Roster) greet(ctx context.Context, l *loop, link wire.Link) (*session, error) {
+	ctx, cancel := context.WithTimeout(ctx, r.cfg.ConnectTimeout)
+	defer cancel()
+	conn, err := r.cfg.Connect(ctx, link, l.node)
+	if err != nil {
+		return nil, fmt.Errorf("handshake: %w", err)
+	}
+	s := &session{r: r, loop: l, conn: conn}
+	if err := s.open(ctx); err != nil {
+		_ = conn.Close()
+		s.closing.Wait()
+		return nil, err
+	}
+	return s, nil
+}
+
+// open learns what the machine is, sends the first heartbeat, and shows the node as connected.
+func (s *session) open(ctx context.Context) error {
+	d, err := s.conn.Machine().Describe(ctx)
+	if err != nil {
+		return fmt.Errorf("describe: %w", err)
+	}
+	s.boot = d.Boot
+	s.r.update(s.loop, func(e *entry) {
+		e.session++
+		s.number, e.machine = e.session, d
+	})
+	if err := s.renew(ctx, true, true); err != nil {
+		return fmt.Errorf("first heartbeat: %w", err)
+	}
+	s.announce(d)
+	s.r.metrics.connected()
+	s.r.update(s.loop, func(e *entry) {
+		e.dialling, e.cause = false, nil
+		e.setConn(s.conn)
+	})
+	return nil
+}
+
+// announce writes into the node's log what people know to look for there.
+func (s *session) announce(d agent.Description) {
+	system := "Unix"
+	if d.OS == "windows" {
+		system = "Windows"
+	}
+	s.loop.log.printf("Agent version: %s", d.Version)
+	s.loop.log.printf("This is a %s agent (%s/%s, %d CPUs, %s)", system, d.OS, d.Arch, d.CPUs, d.Hostname)
+	s.loop.log.printf("Agent successfully connected and online")
+}

@@ -1,0 +1,118 @@
+package fleet
+
+import (
+	"context"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/outwork-build/outwork/agent"
+)
+
+// entry is all the owner goroutine knows of one node. Only that goroutine touches it, but for pulse and log.
+type entry struct {
+	node     Node
+	state    State
+	since    time.Time     // of state
+	cause    *OfflineCause // why the connection is down; kept while connecting
+	machine  agent.Description
+	session  uint64
+	conn     Conn          // nil unless connected
+	dialling bool          // a launch or a handshake is in progress
+	draining bool          // suspended by Drain, and leases may be left
+	down     *OfflineCause // a person disconnected it: no loop runs until Reconnect
+	revision uint64
+	loop     *loop         // that keeps it connected; nil while down
+	last     *loop         // started last; it may still be ending
+	wake     chan struct{} // closed and replaced when conn changes
+	pulse    *pulse
+	log      *nodeLog
+}
+
+// pulse is what heartbeats change, apart from the rest because they signal nobody.
+type pulse struct {
+	heard atomic.Int64 // Unix nanoseconds; 0 never
+	trip  atomic.Int64 // nanoseconds
+}
+
+// loop keeps one node connected, until it is cancelled.
+type loop struct {
+	node   Node
+	log    *nodeLog
+	pulse  *pulse
+	cancel context.CancelFunc
+	done   chan struct{}
+}
+
+// settle derives the state from the rest; see State's drawing.
+func (e *entry) settle(now time.Time) {
+	s := Offline
+	switch {
+	case e.conn != nil && e.draining:
+		s = Draining
+	case e.conn != nil && e.node.Offline != nil:
+		s = Suspended
+	case e.conn != nil:
+		s = Online
+	case e.dialling:
+		s = Connecting
+	}
+	if s != e.state {
+		e.state, e.since = s, now
+	}
+	e.revision++
+}
+
+// setConn changes the connection and wakes those who wait for one.
+func (e *entry) setConn(c Conn) {
+	e.conn = c
+	close(e.wake)
+	e.wake = make(chan struct{})
+}
+
+// status returns a copy, without the pulse.
+func (e *entry) status() Status {
+	s := Status{
+		Node: e.node, State: e.state, Machine: e.machine, Assigned: assigned(e.node, e.machine),
+		Session: e.session, Since: e.since, Revision: e.revision,
+	}
+	switch {
+	case e.state == Online:
+	case e.node.Offline != nil:
+		s.Cause = e.node.Offline
+	case e.down != nil:
+		s.Cause = e.down
+	default:
+		s.Cause = e.cause
+	}
+	return s
+}
+
+// assigned lists all labels of a node: its own name and what its machine says come by themselves.
+func assigned(n Node, m agent.Description) []string {
+	labels := append([]string{string(n.Name)}, n.Labels...)
+	if m.OS != "" {
+		labels = append(labels, "os:"+m.OS)
+	}
+	if m.Arch != "" {
+		labels = append(labels, "arch:"+m.Arch)
+	}
+	slices.Sort(labels)
+	return slices.Compact(labels)
+}
+
+// view is a published status; its pulse is read when somebody asks.
+type view struct {
+	status Status
+	pulse  *pulse
+	log    *nodeLog
+}
+
+func (v view) read() Status {
+	s := v.status
+	if at := v.pulse.heard.Load(); at != 0 {
+		s.LastHeard = time.Unix(0, at).UTC()
+	}
+	s.RoundTrip = time.Duration(v.pulse.trip.Load())
+	return s
+}

@@ -1,0 +1,110 @@
+package fleet
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/outwork-build/outwork/agent"
+)
+
+// session is one connection of one node.
+type session struct {
+	r       *Roster
+	loop    *loop
+	conn    Conn
+	number  uint64
+	boot    string
+	busy    atomic.Bool    // garbage is being closed
+	closing sync.WaitGroup // of that
+}
+
+// beat sends heartbeats until the connection ends, two in a row stay unanswered, or ctx ends; it says why.
+//
+// After an unanswered heartbeat the next one goes out at once and names no leases: at most one heartbeat that could still
+// prolong a lease is under way when the connection is given up, and the queue knows when that one was sent.
+func (s *session) beat(ctx context.Context) error {
+	every := s.r.cfg.Heartbeat
+	timer := time.NewTimer(every)
+	defer timer.Stop()
+	for missed := 0; missed < 2; {
+		select {
+		case <-timer.C:
+		case <-s.conn.Done():
+			return s.conn.Err()
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		start := time.Now()
+		hctx, cancel := context.WithTimeout(ctx, every)
+		err := s.renew(hctx, missed == 0, false)
+		silent := err != nil && hctx.Err() != nil
+		cancel()
+		switch {
+		case silent:
+			missed++
+			s.loop.log.printf("Heartbeat not answered within %v (%d of 2)", every, missed)
+		case err != nil: // heard of, but it could not renew: its leases run out
+			s.loop.log.printf("Heartbeat refused: %v", err)
+			s.r.cfg.Log.Warn("heartbeat refused", "node", s.loop.node.Name, "err", err)
+		default:
+			missed = 0
+		}
+		timer.Reset(max(0, every-time.Since(start)))
+	}
+	return errSilent
+}
+
+// renew sends one heartbeat, naming the leases that the node should hold if named is set.
+func (s *session) renew(ctx context.Context, named, first bool) error {
+	var held []agent.Lease
+	keeper := s.r.keeper
+	if keeper != nil && named {
+		var err error
+		if held, err = keeper.Held(ctx, s.loop.node.Name, s.number); err != nil {
+			if first { // the queue must hear of what the machine has before anybody uses it
+				return err
+			}
+			keeper, held = nil, nil
+		}
+	}
+	start := time.Now()
+	open, err := s.conn.Machine().Renew(ctx, held)
+	if err != nil {
+		return err
+	}
+	now := time.Now()
+	s.loop.pulse.heard.Store(now.UnixNano())
+	s.loop.pulse.trip.Store(int64(now.Sub(start)))
+	s.r.metrics.trip(now.Sub(start))
+	if keeper != nil {
+		s.discard(keeper.Renewed(ctx, Renewal{
+			Node: s.loop.node.Name, Session: s.number, Boot: s.boot, First: first, Held: held, Open: open,
+		}))
+	}
+	return nil
+}
+
+// discard closes leases that nobody knows, in the background: killing what runs in them may take a while.
+func (s *session) discard(garbage []agent.Lease) {
+	if len(garbage) == 0 || !s.busy.CompareAndSwap(false, true) {
+		return // the next heartbeat lists again what is left
+	}
+	s.closing.Go(func() {
+		defer s.busy.Store(false)
+		for _, l := range garbage {
+			ctx, cancel := context.WithTimeout(context.Background(), s.r.cfg.ConnectTimeout)
+			err := s.conn.Machine().Close(ctx, l)
+			cancel()
+			s.loop.log.printf("Closed lease %s epoch %d, which is not held any more: %v", l.Item, l.Epoch, errOr(err, "done"))
+		}
+	})
+}
+
+func errOr(err error, fine string) any {
+	if err != nil {
+		return err
+	}
+	return fine
+}
