@@ -172,6 +172,9 @@ func skipToMagic(r io.Reader, noise int) error {
 }
 
 func noGreeting(seen []byte, err error) error {
+	if fault.Of(err) != fault.Internal { // the peer said why, in the link's own way
+		return err
+	}
 	if errors.Is(err, io.EOF) && len(seen) > 0 {
 		return fault.New(fault.Unavailable, "the peer closed without a greeting; it said %q: %w", clip(seen), err)
 	}

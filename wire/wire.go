@@ -31,3 +31,9 @@ type Prober interface {
 type Noisy interface {
 	Noise() int
 }
+
+// Refuser is a Link that can tell its peer why it is closed. Refuse closes the link; the peer's Read fails with an error of
+// err's fault kind and text.
+type Refuser interface {
+	Refuse(err error)
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"net/url"
@@ -83,7 +84,7 @@ func Dial(ctx context.Context, c DialConfig) (wire.Link, error) {
 
 func dialError(ctx context.Context, u *url.URL, resp *http.Response, err error) error {
 	if resp != nil && resp.StatusCode != http.StatusSwitchingProtocols {
-		return fault.New(kindOf(resp.StatusCode), "dial %s: %w", u.Redacted(), NewRefusal(resp))
+		return fmt.Errorf("dial %s: %w", u.Redacted(), NewRefusal(resp).Err())
 	}
 	if ctx.Err() != nil {
 		err = context.Cause(ctx)

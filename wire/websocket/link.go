@@ -10,11 +10,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/coder/websocket"
+
+	"github.com/outwork-build/outwork/internal/fault"
 )
 
 // Subprotocol is what both sides ask for and insist on.
@@ -28,7 +32,13 @@ const (
 	closeGrace = 500 * time.Millisecond
 )
 
-// link implements wire.Link and wire.Prober.
+// refused is the first close code that tells a fault kind. Source: RFC 6455 §7.4.2, codes for private use.
+const refused = websocket.StatusCode(4000)
+
+// maxReason is how many bytes a close frame has for people.
+const maxReason = 123
+
+// link implements wire.Link, wire.Prober and wire.Refuser.
 type link struct {
 	conn     *websocket.Conn
 	raw      net.Conn // below conn and its TLS: closing it ends everything at once
@@ -101,8 +111,13 @@ func (l *link) readError(err error) error {
 		return fmt.Errorf("read: %w", net.ErrClosed)
 	default:
 	}
-	if websocket.CloseStatus(err) == websocket.StatusNormalClosure {
+	var ce websocket.CloseError
+	switch {
+	case !errors.As(err, &ce):
+	case ce.Code == websocket.StatusNormalClosure:
 		return io.EOF
+	case ce.Code >= refused:
+		return fault.New(fault.Kind(min(ce.Code-refused, math.MaxUint8)), "refused: %s", ce.Reason)
 	}
 	if errors.Is(err, io.EOF) {
 		return fmt.Errorf("read: closed without a word: %w", io.ErrUnexpectedEOF)
@@ -125,14 +140,27 @@ func (l *link) Write(p []byte) (int, error) {
 
 // Close tells the peer, waits a moment for its answer, then cuts.
 func (l *link) Close() error {
+	l.close(websocket.StatusNormalClosure, "")
+	return nil
+}
+
+// Refuse closes with a code of the private range, refused plus the kind.
+func (l *link) Refuse(err error) {
+	reason := err.Error()
+	if len(reason) > maxReason {
+		reason = reason[:maxReason]
+	}
+	l.close(refused+websocket.StatusCode(fault.Of(err)), strings.ToValidUTF8(reason, ""))
+}
+
+func (l *link) close(code websocket.StatusCode, reason string) {
 	l.once.Do(func() {
 		close(l.closed)
 		cut := time.AfterFunc(closeGrace, func() { l.raw.Close() })
 		defer cut.Stop()
 		// Its error says that the peer did not answer or was gone already: all the same to who closes.
-		_ = l.conn.Close(websocket.StatusNormalClosure, "")
+		_ = l.conn.Close(code, reason)
 	})
-	return nil
 }
 
 // below returns the connection under TLS: closing it does not wait for the peer.

@@ -1,6 +1,7 @@
 package websocket
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -18,24 +19,25 @@ const maxRetryAfter = time.Hour
 // Refusal is a server's answer that is not yes.
 type Refusal struct {
 	Status     int
+	Kind       fault.Kind    // as the body says, else what the status means
 	RetryAfter time.Duration // 0 when the server says nothing
 	Text       string        // what it said, for people
 }
 
 // NewRefusal reads the refusal out of an answer, at most 1 KiB of its body. It does not close the body.
 func NewRefusal(resp *http.Response) *Refusal {
-	r := &Refusal{Status: resp.StatusCode, RetryAfter: retryAfter(resp.Header.Get("Retry-After"), time.Now())}
+	r := &Refusal{Status: resp.StatusCode, Kind: kindOf(resp.StatusCode), RetryAfter: retryAfter(resp.Header.Get("Retry-After"), time.Now())}
 	if resp.Body != nil {
 		b, err := io.ReadAll(io.LimitReader(resp.Body, 1<<10))
 		if err == nil || len(b) > 0 {
-			r.Text = text(b)
+			r.read(b)
 		}
 	}
 	return r
 }
 
 // Err gives the refusal its kind.
-func (r *Refusal) Err() error { return fault.With(kindOf(r.Status), r) }
+func (r *Refusal) Err() error { return fault.With(r.Kind, r) }
 
 func (r *Refusal) Error() string {
 	s := fmt.Sprintf("the server answered %d %s", r.Status, http.StatusText(r.Status))
@@ -45,18 +47,18 @@ func (r *Refusal) Error() string {
 	return s
 }
 
-// text finds what a person wants to read in a body: the detail of a problem document, or its first line.
-func text(body []byte) string {
-	var problem struct{ Detail, Message, Error, Title string }
-	if json.Unmarshal(body, &problem) == nil {
-		for _, s := range []string{problem.Detail, problem.Message, problem.Error, problem.Title} {
-			if s != "" {
-				return s
-			}
-		}
+// read finds what a person wants to read in a body, the controller's own form or a problem document, else its first line.
+func (r *Refusal) read(body []byte) {
+	var known struct{ Kind, Message, Detail, Title string }
+	if json.Unmarshal(body, &known) != nil {
+		line, _, _ := strings.Cut(strings.TrimSpace(string(body)), "\n")
+		r.Text = strings.TrimSpace(strings.ToValidUTF8(line, "�"))
+		return
 	}
-	line, _, _ := strings.Cut(strings.TrimSpace(string(body)), "\n")
-	return strings.TrimSpace(strings.ToValidUTF8(line, "�"))
+	r.Text = cmp.Or(known.Message, known.Detail, known.Title)
+	if known.Kind != "" {
+		r.Kind = fault.Parse(known.Kind)
+	}
 }
 
 // retryAfter understands both forms of RFC 9110 §10.2.3.
