@@ -1,0 +1,63 @@
+package web
+
+import (
+	"fmt"
+	"html/template"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/outwork-build/outwork/build"
+	"github.com/outwork-build/outwork/fleet"
+)
+
+// took says a duration as people do.
+func took(d time.Duration) string {
+	switch {
+	case d < 0:
+		return ""
+	case d < time.Second:
+		return fmt.Sprintf("%d ms", d.Milliseconds())
+	case d < time.Minute:
+		return fmt.Sprintf("%.1f s", d.Seconds())
+	case d < time.Hour:
+		return fmt.Sprintf("%d min %02d s", int(d.Minutes()), int(d.Seconds())%60)
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%d h %02d min", int(d.Hours()), int(d.Minutes())%60)
+	}
+	return fmt.Sprintf("%d days", int(d.Hours()/24))
+}
+
+func (s *site) ago(t time.Time) string {
+	d := s.Now().Sub(t)
+	switch {
+	case t.IsZero():
+		return "never"
+	case d < 2*time.Second:
+		return "just now"
+	case d < time.Minute:
+		return fmt.Sprintf("%d s ago", int(d.Seconds()))
+	case d < time.Hour:
+		return fmt.Sprintf("%d min ago", int(d.Minutes()))
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%d h ago", int(d.Hours()))
+	}
+	return fmt.Sprintf("%d days ago", int(d.Hours()/24))
+}
+
+func clock(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }
+func iso(t time.Time) string   { return t.UTC().Format(time.RFC3339) }
+func lower(v any) string       { return strings.ToLower(fmt.Sprint(v)) }
+
+func jobPath(n build.JobName) template.URL {
+	return template.URL("/jobs/" + url.PathEscape(string(n)))
+}
+
+func buildPath(id build.ID) template.URL {
+	return jobPath(id.Job) + template.URL("/"+strconv.Itoa(id.Number))
+}
+
+func nodePath(n fleet.NodeName) template.URL {
+	return template.URL("/nodes/" + url.PathEscape(string(n)))
+}

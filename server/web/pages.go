@@ -1,0 +1,291 @@
+package web
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/outwork-build/outwork/build"
+	"github.com/outwork-build/outwork/fleet"
+	"github.com/outwork-build/outwork/internal/fault"
+	"github.com/outwork-build/outwork/queue"
+	"github.com/outwork-build/outwork/server/auth"
+)
+
+// row is a build in a table.
+type row struct {
+	build.Build
+	Status string // result when finished, else the state
+	Took   time.Duration
+}
+
+func (s *site) row(b build.Build) row {
+	r := row{Build: b, Status: string(b.State), Took: -1}
+	if b.State == build.Finished {
+		r.Status = string(b.Result)
+	}
+	if !b.Started.IsZero() {
+		end := b.Ended
+		if end.IsZero() {
+			end = s.Now()
+		}
+		r.Took = end.Sub(b.Started)
+	}
+	return r
+}
+
+func (s *site) rows(ctx context.Context, f build.Filter) ([]row, error) {
+	bs, err := s.Builds.Builds(ctx, f)
+	var out []row
+	for _, b := range bs {
+		out = append(out, s.row(b))
+	}
+	return out, err
+}
+
+type jobRow struct {
+	build.Job
+	Last *row
+}
+
+func (s *site) jobRows(ctx context.Context) ([]jobRow, error) {
+	js, err := s.Builds.Jobs(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var out []jobRow
+	for _, j := range js {
+		last, err := s.rows(ctx, build.Filter{Job: j.Name, Limit: 1})
+		if err != nil {
+			return nil, err
+		}
+		jr := jobRow{Job: j}
+		if len(last) > 0 {
+			jr.Last = &last[0]
+		}
+		out = append(out, jr)
+	}
+	return out, nil
+}
+
+type waiting struct {
+	queue.ItemStatus
+	Why string
+}
+
+// maxWhy bounds for how many items of a page the reason is computed: reasons look at every node.
+const maxWhy = 100
+
+// waitingItems returns the first items that wait, and how many there are in all.
+func (s *site) waitingItems(ctx context.Context) ([]waiting, int) {
+	var out []waiting
+	n := 0
+	for _, st := range s.Queue.Snapshot() {
+		if st.State != queue.Waiting {
+			continue
+		}
+		if n++; n > maxWhy {
+			continue
+		}
+		w := waiting{ItemStatus: st}
+		if x, err := s.Queue.Why(ctx, st.Item.ID); err == nil {
+			w.Why = x.Summary
+		}
+		out = append(out, w)
+	}
+	return out, n
+}
+
+type nodeRow struct {
+	fleet.Status
+	Busy []queue.ItemStatus
+	Free int
+}
+
+func (s *site) nodeRows() []nodeRow {
+	busy := map[fleet.NodeName][]queue.ItemStatus{}
+	for _, it := range s.Queue.Snapshot() {
+		if it.Grant != nil {
+			busy[it.Grant.Node] = append(busy[it.Grant.Node], it)
+		}
+	}
+	var out []nodeRow
+	for _, st := range s.Fleet.Snapshot() {
+		xs := busy[st.Node.Name]
+		slices.SortFunc(xs, func(a, b queue.ItemStatus) int { return a.Grant.Executor - b.Grant.Executor })
+		out = append(out, nodeRow{Status: st, Busy: xs, Free: max(0, st.Node.Executors-len(xs))})
+	}
+	return out
+}
+
+func (s *site) home(w http.ResponseWriter, r *http.Request) error {
+	jobs, err := s.jobRows(r.Context())
+	if err != nil {
+		return err
+	}
+	running, err := s.rows(r.Context(), build.Filter{States: []build.State{build.Running, build.Queued}, Limit: 50})
+	if err != nil {
+		return err
+	}
+	q, total := s.waitingItems(r.Context())
+	return s.show(w, r, "home", view{Title: "Home", Section: "home", Topics: "jobs builds queue nodes", Data: struct {
+		Jobs    []jobRow
+		Running []row
+		Queue   []waiting
+		Waiting int
+		Nodes   []nodeRow
+	}{jobs, running, q, total, s.nodeRows()}})
+}
+
+func (s *site) jobs(w http.ResponseWriter, r *http.Request) error {
+	jobs, err := s.jobRows(r.Context())
+	if err != nil {
+		return err
+	}
+	return s.show(w, r, "jobs", view{Title: "Jobs", Section: "jobs", Topics: "jobs builds", Data: struct{ Jobs []jobRow }{jobs}})
+}
+
+func (s *site) builds(w http.ResponseWriter, r *http.Request) error {
+	rows, err := s.rows(r.Context(), build.Filter{Limit: 100})
+	if err != nil {
+		return err
+	}
+	return s.show(w, r, "builds", view{Title: "Builds", Section: "builds", Topics: "builds", Data: struct{ Builds []row }{rows}})
+}
+
+func (s *site) job(w http.ResponseWriter, r *http.Request) error {
+	j, err := s.Builds.Job(r.Context(), build.JobName(r.PathValue("job")))
+	if err != nil {
+		return err
+	}
+	before, _ := strconv.Atoi(r.URL.Query().Get("before"))
+	rows, err := s.rows(r.Context(), build.Filter{Job: j.Name, Before: before, Limit: 30})
+	if err != nil {
+		return err
+	}
+	older := 0
+	if len(rows) == 30 {
+		older = rows[29].ID.Number
+	}
+	return s.show(w, r, "job", view{Title: string(j.Name), Section: "jobs", Topics: "builds", Data: struct {
+		Job    build.Job
+		Builds []row
+		Older  int
+	}{j, rows, older}})
+}
+
+func (s *site) startBuild(w http.ResponseWriter, r *http.Request) error {
+	r.Body = http.MaxBytesReader(w, r.Body, 1<<20)
+	name := build.JobName(r.PathValue("job"))
+	j, err := s.Builds.Job(r.Context(), name)
+	if err != nil {
+		return err
+	}
+	if err := r.ParseForm(); err != nil {
+		return fault.With(fault.Invalid, err)
+	}
+	params := map[string]string{}
+	for _, p := range j.Properties.Parameters {
+		if v, ok := r.PostForm["param."+p.Name]; ok {
+			params[p.Name] = v[len(v)-1]
+		} else if p.Kind == "boolean" {
+			params[p.Name] = "false"
+		}
+	}
+	by := auth.From(r.Context()).User
+	id, err := s.Runner.Trigger(r.Context(), name, params, build.Cause{Kind: "user", User: by, Text: "Started by user " + by})
+	if err != nil {
+		return err
+	}
+	http.Redirect(w, r, string(buildPath(id)), http.StatusSeeOther)
+	return nil
+}
+
+// buildID reads a build's name from the path.
+func buildID(r *http.Request) (build.ID, error) {
+	n, err := strconv.Atoi(r.PathValue("number"))
+	if err != nil || n < 1 {
+		return build.ID{}, fault.New(fault.NotFound, "there is no page %s", r.URL.Path)
+	}
+	return build.ID{Job: build.JobName(r.PathValue("job")), Number: n}, nil
+}
+
+func (s *site) abort(w http.ResponseWriter, r *http.Request) error {
+	id, err := buildID(r)
+	if err != nil {
+		return err
+	}
+	if err := s.Runner.Abort(r.Context(), id, auth.From(r.Context()).User); err != nil {
+		return err
+	}
+	http.Redirect(w, r, string(buildPath(id)), http.StatusSeeOther)
+	return nil
+}
+
+func (s *site) rebuild(w http.ResponseWriter, r *http.Request) error {
+	id, err := buildID(r)
+	if err != nil {
+		return err
+	}
+	by := auth.From(r.Context()).User
+	again, err := s.Runner.Rebuild(r.Context(), id, build.Cause{Kind: "rebuild", User: by, Text: "Rebuild of #" + strconv.Itoa(id.Number) + " by user " + by})
+	if err != nil {
+		return err
+	}
+	http.Redirect(w, r, string(buildPath(again)), http.StatusSeeOther)
+	return nil
+}
+
+func (s *site) queue(w http.ResponseWriter, r *http.Request) error {
+	items, n := s.waitingItems(r.Context())
+	return s.show(w, r, "queue", view{Title: "Queue", Section: "queue", Topics: "queue nodes", Data: struct {
+		Queue   []waiting
+		Waiting int
+	}{items, n}})
+}
+
+func (s *site) nodes(w http.ResponseWriter, r *http.Request) error {
+	return s.show(w, r, "nodes", view{Title: "Nodes", Section: "nodes", Topics: "nodes queue", Data: struct{ Nodes []nodeRow }{s.nodeRows()}})
+}
+
+func (s *site) node(w http.ResponseWriter, r *http.Request) error {
+	name := fleet.NodeName(r.PathValue("node"))
+	i := slices.IndexFunc(s.nodeRows(), func(n nodeRow) bool { return n.Node.Name == name })
+	if i < 0 {
+		return fault.New(fault.NotFound, "there is no node %q", name)
+	}
+	text, _, err := s.Fleet.Log(name, 0)
+	if err != nil && !fault.Is(err, fault.NotFound) {
+		return err
+	}
+	lines := strings.Split(strings.TrimRight(string(text), "\n"), "\n")
+	if len(lines) > 200 {
+		lines = lines[len(lines)-200:]
+	}
+	return s.show(w, r, "node", view{Title: string(name), Section: "nodes", Topics: "nodes queue", Data: struct {
+		Node nodeRow
+		Log  string
+	}{s.nodeRows()[i], strings.Join(lines, "\n")}})
+}
+
+func (s *site) nodeOffline(w http.ResponseWriter, r *http.Request) error {
+	r.Body = http.MaxBytesReader(w, r.Body, 1<<16)
+	name := fleet.NodeName(r.PathValue("node"))
+	if err := s.Fleet.SetOffline(r.Context(), name, fleet.ByUser(auth.From(r.Context()).User, r.PostFormValue("reason"))); err != nil {
+		return err
+	}
+	http.Redirect(w, r, string(nodePath(name)), http.StatusSeeOther)
+	return nil
+}
+
+func (s *site) nodeOnline(w http.ResponseWriter, r *http.Request) error {
+	name := fleet.NodeName(r.PathValue("node"))
+	if err := s.Fleet.ClearOffline(r.Context(), name); err != nil {
+		return err
+	}
+	http.Redirect(w, r, string(nodePath(name)), http.StatusSeeOther)
+	return nil
+}
