@@ -40,11 +40,11 @@ func (s *server) nodes() {
 			nodePath
 			Body api.NodeOffline
 		}) (*empty, error) {
-			by := auth.From(ctx).User
+			cause := fleet.ByUser(auth.From(ctx).User, in.Body.Reason)
 			if in.Body.Drain {
-				return nil, s.Fleet.Drain(ctx, in.name(), by, in.Body.Reason)
+				return nil, s.Fleet.Drain(ctx, in.name(), cause)
 			}
-			return nil, s.Fleet.SetOffline(ctx, in.name(), by, in.Body.Reason)
+			return nil, s.Fleet.SetOffline(ctx, in.name(), cause)
 		})
 	register(s, route{method: "POST", path: "/nodes/{node}/online", id: "node-online", summary: "Give a node work again", tag: "nodes", scope: auth.Admin, status: http.StatusNoContent},
 		func(ctx context.Context, in *nodePath) (*empty, error) {
