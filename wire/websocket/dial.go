@@ -65,7 +65,7 @@ func Dial(ctx context.Context, c DialConfig) (wire.Link, error) {
 		return last.keep(conn), err
 	}
 	conn, resp, err := websocket.Dial(ctx, c.URL, &websocket.DialOptions{
-		HTTPClient:      &http.Client{Transport: t, CheckRedirect: noRedirect},
+		HTTPClient:      &http.Client{Transport: t, CheckRedirect: NoRedirect},
 		HTTPHeader:      c.Header,
 		Subprotocols:    []string{Subprotocol},
 		CompressionMode: websocket.CompressionDisabled,
@@ -92,8 +92,8 @@ func dialError(ctx context.Context, u *url.URL, resp *http.Response, err error) 
 	return fault.New(fault.Unavailable, "dial %s: %w", u.Redacted(), err)
 }
 
-// noRedirect: a credential goes only where its owner said.
-func noRedirect(req *http.Request, _ []*http.Request) error {
+// NoRedirect is a http.Client.CheckRedirect: a credential goes only where its owner said.
+func NoRedirect(req *http.Request, _ []*http.Request) error {
 	return errors.New("the server redirects to " + req.URL.Redacted() + ": use that address")
 }
 

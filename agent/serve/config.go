@@ -1,0 +1,189 @@
+// Package serve is the program at the far end of a link: the agent.
+//
+// Run opens the machine it stands on (agent/host), reaches the controller and serves the machine to it until its context ends. It
+// dials again after every loss, with a pause that grows and is shuffled; steps run on meanwhile, under their shims, and also when
+// the agent itself ends. Over stdin and stdout it serves whoever started it, once.
+package serve
+
+import (
+	"context"
+	"crypto/tls"
+	"flag"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/outwork-build/outwork/agent"
+	"github.com/outwork-build/outwork/cas"
+	"github.com/outwork-build/outwork/internal/fault"
+)
+
+// Config of an agent. Either URL or Stdio must be set.
+type Config struct {
+	URL   string // the controller's address, as people open it
+	Stdio bool   // serve stdin and stdout instead of dialling
+
+	Token string // one-use join token; needed only before the agent has a credential of its own
+	Name  string // the node's name; "" is the host name
+	Root  string // the agent's folder; "" is ~/.outwork/agent
+
+	// Proposed at the join; the controller uses them only when it makes the node, later they are its administrator's.
+	Labels      []string
+	Executors   int    // 0 is the number of CPUs
+	Mode        string // "", normal or exclusive
+	Description string
+
+	Once  bool          // end when the first connection ends
+	Retry bool          // go on dialling also after a refusal that only a person can undo
+	Drain time.Duration // when asked to end, wait at most that long for open leases, taking no new ones; 0 does not wait
+
+	Heartbeat  time.Duration // 0 is 10 s
+	MinBackoff time.Duration // upper bound of the first pause between two attempts; 0 is 1 s
+	MaxBackoff time.Duration // upper bound of every pause; 0 is 25 s, so that all agents are back within 30 s
+	// Version is Outwork's, as the agent says it.
+	Version string
+	TLS     *tls.Config                           // nil is the system's roots
+	Proxy   func(*http.Request) (*url.URL, error) // nil is the environment's
+	Logger  *slog.Logger                          // nil is silent
+
+	// Machine opens the machine to serve; nil is agent/host over Root. Run keeps it until its context ends.
+	Machine func(Config, cas.Store) (Machine, error)
+}
+
+// Machine is a machine that needs a Run of its own while it is served.
+type Machine interface {
+	agent.Machine
+	Run(ctx context.Context) error
+}
+
+// Bind makes flags of the settings a person gives. The environment variable OUTWORK_X stands for the flag x; a flag wins.
+func (c *Config) Bind(fs *flag.FlagSet, getenv func(string) string) error {
+	b := binder{fs: fs, getenv: getenv}
+	b.text(&c.URL, "url", "the controller's `address`")
+	b.text(&c.Token, "token", "one-use join `token`; needed only the first time")
+	b.text(&c.Name, "name", "`name` of the node; default the host name")
+	b.text(&c.Root, "root", "`folder` of the agent; default ~/.outwork/agent")
+	b.list(&c.Labels, "labels", "`labels` proposed for the node, separated by spaces or commas")
+	b.value(&c.Executors, "executors", "`number` of executors proposed for the node; default one for each CPU")
+	b.text(&c.Mode, "mode", "normal or exclusive, proposed for the node (`mode`)")
+	b.text(&c.Description, "description", "`text` proposed for the node")
+	b.flag(&c.Stdio, "stdio", "serve stdin and stdout instead of dialling")
+	b.flag(&c.Once, "once", "end when the connection ends instead of dialling again")
+	b.flag(&c.Retry, "retry", "go on dialling also when the credential is refused")
+	b.duration(&c.Drain, "drain", "when asked to end, take no new work and wait at most this `time` for running work")
+	return b.err
+}
+
+type binder struct {
+	fs     *flag.FlagSet
+	getenv func(string) string
+	err    error // the first bad environment variable
+}
+
+// env sets the flag's value from its variable.
+func (b *binder) env(name string) {
+	variable := "OUTWORK_" + strings.ToUpper(name)
+	v := b.getenv(variable)
+	if v == "" || b.err != nil {
+		return
+	}
+	if err := b.fs.Set(name, v); err != nil {
+		b.err = fault.New(fault.Invalid, "environment variable %s: %q: %w", variable, v, err)
+	}
+}
+
+func (b *binder) text(p *string, name, usage string) {
+	b.fs.StringVar(p, name, *p, usage)
+	b.env(name)
+}
+
+func (b *binder) flag(p *bool, name, usage string) {
+	b.fs.BoolVar(p, name, *p, usage)
+	b.env(name)
+}
+
+func (b *binder) duration(p *time.Duration, name, usage string) {
+	b.fs.DurationVar(p, name, *p, usage)
+	b.env(name)
+}
+
+func (b *binder) value(p *int, name, usage string) {
+	b.fs.Func(name, usage, func(s string) (err error) {
+		*p, err = strconv.Atoi(s)
+		return err
+	})
+	b.env(name)
+}
+
+func (b *binder) list(p *[]string, name, usage string) {
+	b.fs.Func(name, usage, func(s string) error {
+		*p = strings.FieldsFunc(s, func(r rune) bool { return r == ',' || r == ' ' })
+		return nil
+	})
+	b.env(name)
+}
+
+// fill sets defaults and checks the rest.
+func (c *Config) fill() error {
+	switch {
+	case c.Stdio && c.URL != "":
+		return fault.New(fault.Invalid, "--stdio and --url: expected one of them")
+	case !c.Stdio && c.URL == "":
+		return fault.New(fault.Invalid, "--url is missing: give the controller's address, or --stdio")
+	case c.Executors < 0:
+		return fault.New(fault.Invalid, "--executors %d: expected 0 or more", c.Executors)
+	case c.Mode != "" && c.Mode != "normal" && c.Mode != "exclusive":
+		return fault.New(fault.Invalid, "--mode %q: expected normal or exclusive", c.Mode)
+	}
+	if err := c.fillAddress(); err != nil {
+		return err
+	}
+	if c.Root == "" {
+		home, err := os.UserHomeDir()
+		if err != nil {
+			return fault.New(fault.Invalid, "--root is missing and there is no home folder to default to: %w", err)
+		}
+		c.Root = filepath.Join(home, ".outwork", "agent")
+	}
+	if c.Name == "" {
+		host, err := os.Hostname()
+		if err != nil {
+			return fault.New(fault.Invalid, "--name is missing and the host has none: %w", err)
+		}
+		c.Name = host
+	}
+	if c.Executors == 0 {
+		c.Executors = runtime.NumCPU()
+	}
+	if c.MinBackoff <= 0 {
+		c.MinBackoff = time.Second
+	}
+	if c.MaxBackoff <= 0 {
+		c.MaxBackoff = 25 * time.Second
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Machine == nil {
+		c.Machine = openHost
+	}
+	return nil
+}
+
+func (c *Config) fillAddress() error {
+	if c.Stdio {
+		return nil
+	}
+	u, err := url.Parse(c.URL)
+	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") || u.RawQuery != "" || u.Fragment != "" {
+		return fault.New(fault.Invalid, "--url %q: expected http://HOST or https://HOST", c.URL)
+	}
+	c.URL = strings.TrimSuffix(c.URL, "/")
+	return nil
+}

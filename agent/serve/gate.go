@@ -1,0 +1,101 @@
+package serve
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/outwork-build/outwork/agent"
+	"github.com/outwork-build/outwork/internal/fault"
+)
+
+// gate is the machine as the controller sees it: when the agent is to end, it takes no new leases and says when the last is
+// closed.
+type gate struct {
+	agent.Machine
+
+	mu      sync.Mutex
+	closing bool          // guarded by mu
+	opening int           // Open calls under way; guarded by mu
+	closed  chan struct{} // has a token after each Close and each Open under way
+}
+
+func newGate(m agent.Machine) *gate { return &gate{Machine: m, closed: make(chan struct{}, 1)} }
+
+// Open refuses while the agent is ending. A lease that is open already is not opened again, but its caller finds it after the
+// agent's restart.
+func (g *gate) Open(ctx context.Context, r agent.OpenRequest) (agent.Workspace, error) {
+	g.mu.Lock()
+	if g.closing {
+		g.mu.Unlock()
+		return agent.Workspace{}, fault.New(fault.Unavailable, "the agent is ending and takes no new work")
+	}
+	g.opening++
+	g.mu.Unlock()
+	defer func() {
+		g.mu.Lock()
+		g.opening--
+		g.mu.Unlock()
+		g.tell()
+	}()
+	return g.Machine.Open(ctx, r)
+}
+
+// Close passes on, and wakes who waits for the last lease.
+func (g *gate) Close(ctx context.Context, l agent.Lease) error {
+	defer g.tell()
+	return g.Machine.Close(ctx, l)
+}
+
+func (g *gate) tell() {
+	select {
+	case g.closed <- struct{}{}:
+	default:
+	}
+}
+
+// drain waits until no lease is open, the connection is lost, or limit has passed.
+func (g *gate) drain(limit time.Duration, lost <-chan struct{}, log *slog.Logger) {
+	g.mu.Lock()
+	g.closing = true
+	g.mu.Unlock()
+	if limit <= 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	defer cancel()
+	for g.busy(ctx, log) {
+		select {
+		case <-g.closed:
+		case <-lost:
+			return
+		case <-ctx.Done():
+			log.Warn("ending although leases are open: their steps run on", "waited", limit)
+			return
+		}
+	}
+}
+
+// busy asks without renewing anything.
+func (g *gate) busy(ctx context.Context, log *slog.Logger) bool {
+	g.mu.Lock()
+	opening := g.opening
+	g.mu.Unlock()
+	open, err := g.Machine.Renew(ctx, nil)
+	if err != nil {
+		log.Warn("cannot tell which leases are open", "error", err)
+		return false
+	}
+	return opening+len(open) > 0
+}
+
+// goodOrder: a peer that closed has not failed.
+func goodOrder(err error) error {
+	if errors.Is(err, io.EOF) {
+		return nil
+	}
+	return err
+}

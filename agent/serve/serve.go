@@ -1,0 +1,223 @@
+package serve
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/outwork-build/outwork/agent"
+	"github.com/outwork-build/outwork/agent/remote"
+	"github.com/outwork-build/outwork/internal/fault"
+	"github.com/outwork-build/outwork/internal/lifecycle"
+	"github.com/outwork-build/outwork/wire"
+	"github.com/outwork-build/outwork/wire/stdio"
+	"github.com/outwork-build/outwork/wire/websocket"
+)
+
+// settledAfter is how long a connection must have lived for the next pause to be a short one again: a controller that throws
+// agents out as soon as they come is not to be stormed.
+const settledAfter = 5 * time.Second
+
+// Run is the agent. It returns nil when ctx has ended, and with Stdio or Once also when the connection was closed in good
+// order or drained. Kinds of its errors: fault.Invalid for a bad Config; fault.Unauthenticated or fault.Denied when the controller
+// does not take the credential or the token; fault.Incompatible when the versions do not fit; with Stdio or Once
+// fault.Unavailable when the connection failed. Shims, and the steps under them, are running still when it returns.
+func Run(ctx context.Context, c Config) error {
+	if err := c.fill(); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(c.Root, 0o700); err != nil {
+		return fault.New(fault.Invalid, "--root: %w", err)
+	}
+	a := &program{cfg: c, up: &uplink{}, pause: newPause(c)}
+	machine, err := c.Machine(c, newStore(a.up))
+	if err != nil {
+		return fmt.Errorf("open machine: %w", err)
+	}
+	a.gate = newGate(machine)
+	// The machine ends after the conversation, which at its end may still wait for leases.
+	var g lifecycle.Group
+	g.Add("machine", machine.Run)
+	g.Add("agent", a.run)
+	return g.Run(ctx)
+}
+
+// program is a running agent.
+type program struct {
+	cfg      Config
+	up       *uplink
+	gate     *gate
+	pause    *pause
+	instance string
+	cred     *credential
+	joined   bool // the token was used
+}
+
+func (a *program) run(ctx context.Context) (err error) {
+	if a.cfg.Stdio {
+		e := a.converse(ctx, func(context.Context) (wire.Link, error) { return stdio.Own(), nil })
+		if ctx.Err() != nil {
+			return nil
+		}
+		return e.err
+	}
+	if a.instance, err = instance(ctx, a.gate); err != nil {
+		return err
+	}
+	return a.keepDialling(ctx)
+}
+
+// instance names this process among all that could use the credential.
+func instance(ctx context.Context, m agent.Machine) (string, error) {
+	d, err := m.Describe(ctx)
+	if err != nil {
+		return "", fmt.Errorf("describe this machine: %w", err)
+	}
+	s := fmt.Sprintf("%s/%s/%d", d.Boot, d.Hostname, d.PID)
+	return s[:min(len(s), 200)], nil
+}
+
+// ending is how one attempt ended.
+type ending struct {
+	err        error         // nil: closed in good order, drained, or ctx ended
+	retryAfter time.Duration // dictated by the controller; 0 is nothing
+	settled    bool          // there was a connection worth the name
+}
+
+func (a *program) keepDialling(ctx context.Context) error {
+	for {
+		e := a.converse(ctx, a.dial)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if a.cfg.Once {
+			return e.err
+		}
+		if final(e.err) && !a.cfg.Retry {
+			return e.err
+		}
+		if e.settled {
+			a.pause.settled()
+		}
+		wait := a.pause.next(e.retryAfter)
+		a.cfg.Logger.Warn("not connected", "reason", reason(e), "again_in", wait.Round(time.Millisecond))
+		if !sleep(ctx, wait) {
+			return nil
+		}
+	}
+}
+
+func reason(e ending) string {
+	if e.err == nil {
+		return "the controller closed the connection"
+	}
+	return e.err.Error()
+}
+
+// final: only a person can change it.
+func final(err error) bool {
+	switch fault.Of(err) {
+	case fault.Unauthenticated, fault.Denied, fault.Incompatible, fault.Invalid:
+		return err != nil
+	}
+	return false
+}
+
+// dial joins if need be, and dials.
+func (a *program) dial(ctx context.Context) (wire.Link, error) {
+	if err := a.obtain(ctx); err != nil {
+		return nil, err
+	}
+	link, err := websocket.Dial(ctx, websocket.DialConfig{
+		URL:   a.cfg.URL + "/api/v1/agents/connect",
+		TLS:   a.cfg.TLS,
+		Proxy: a.cfg.Proxy,
+		Header: http.Header{
+			"Authorization":          {"Bearer " + a.cred.Credential},
+			websocket.InstanceHeader: {a.instance},
+		},
+	})
+	if fault.Is(err, fault.Unauthenticated) {
+		return nil, a.revoked(err)
+	}
+	return link, err
+}
+
+// obtain makes sure that there is a credential.
+func (a *program) obtain(ctx context.Context) (err error) {
+	if a.cred != nil {
+		return nil
+	}
+	if !a.joined {
+		if a.cred, err = loadCredential(a.cfg.Root, a.cfg.URL); a.cred != nil || err != nil {
+			return err
+		}
+	}
+	if a.cfg.Token == "" {
+		return fault.New(fault.Unauthenticated, "this agent has not joined %s yet: give it a --token (on the controller: outwork node token)", a.cfg.URL)
+	}
+	if a.cred, err = join(ctx, a.cfg); err != nil {
+		return err
+	}
+	a.joined = true
+	a.cfg.Logger.Info("joined", "url", a.cfg.URL, "name", a.cred.Name)
+	return nil
+}
+
+// revoked: a token that was not used yet is the way out.
+func (a *program) revoked(err error) error {
+	if a.cfg.Token != "" && !a.joined {
+		a.cred, a.joined = nil, true
+		return fault.New(fault.Unavailable, "the credential is refused, joining again with the token: %w", err)
+	}
+	return fmt.Errorf("the controller does not take this agent's credential any more; make a new token there and start the agent with --token: %w", err)
+}
+
+// converse is one connection, from the first byte to the end.
+func (a *program) converse(ctx context.Context, open func(context.Context) (wire.Link, error)) ending {
+	link, err := open(ctx)
+	if err != nil {
+		e := ending{err: err}
+		var refusal *websocket.Refusal
+		if errors.As(err, &refusal) {
+			e.retryAfter = refusal.RetryAfter
+		}
+		return e
+	}
+	s, err := remote.Answer(ctx, link, a.gate, remote.Options{Name: a.name(), Version: a.cfg.Version, Heartbeat: a.cfg.Heartbeat, Logger: a.cfg.Logger})
+	if err != nil {
+		return ending{err: err}
+	}
+	a.up.set(s.Conn())
+	a.cfg.Logger.Info("connected", "peer", link.Peer(), "controller", s.Hello().Name, "version", s.Hello().Version)
+	start := time.Now()
+	e := a.stay(ctx, s)
+	e.settled = time.Since(start) >= settledAfter
+	a.up.set(nil)
+	s.Close()
+	return e
+}
+
+func (a *program) name() string {
+	if a.cred != nil {
+		return a.cred.Name
+	}
+	return a.cfg.Name
+}
+
+// stay waits for the end of the connection.
+func (a *program) stay(ctx context.Context, s *remote.Served) ending {
+	select {
+	case <-s.Done():
+		return ending{err: goodOrder(s.Err())}
+	case d := <-s.Drained():
+		a.cfg.Logger.Info("asked to come back later", "after", d.RetryAfter, "reason", d.Reason)
+		return ending{retryAfter: d.RetryAfter}
+	case <-ctx.Done():
+		a.gate.drain(a.cfg.Drain, s.Done(), a.cfg.Logger)
+		return ending{}
+	}
+}
