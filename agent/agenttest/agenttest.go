@@ -138,6 +138,7 @@ func (b *bench) closeAll() {
 			b.Errorf("Close %v at the end: %v", l, err)
 		}
 	}
+	b.leases = nil
 }
 
 // open opens a lease of its own item and fails the test when that fails.

@@ -9,6 +9,7 @@ import (
 func (b *bench) restart() {
 	b.Helper()
 	b.m = b.o.Restart(b.T, b.m)
+	b.Cleanup(b.closeAll) // before the clean-ups that Restart registered
 }
 
 func (b *bench) needRestart() {

@@ -1,0 +1,177 @@
+package host
+
+import (
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"github.com/outwork-build/outwork/agent/host/shim"
+)
+
+// adopt finds the leases of an earlier agent again: those whose shims live go on as if nothing had been, the steps of the
+// others have their exit on disk or are Lost. Leases that were being closed are closed.
+func (h *Host) adopt() error {
+	es, err := os.ReadDir(h.own("lease"))
+	if err != nil {
+		return err
+	}
+	var wg sync.WaitGroup
+	for _, e := range es {
+		l, err := h.load(h.own("lease", e.Name()))
+		if err != nil {
+			h.log.Warn("a lease's folder is not whole: it was being made or removed", "folder", e.Name(), "err", err)
+			if err := h.discard(h.own("lease", e.Name())); err != nil {
+				h.log.Error("remove it", "err", err)
+			}
+			continue
+		}
+		if f := h.fences.get(l.id.Item); f.Epoch < l.id.Epoch {
+			if err := h.fences.raise(fence{Item: l.id.Item, Epoch: l.id.Epoch}); err != nil {
+				return err
+			}
+		}
+		h.leases[l.id.Item] = l
+		h.places[l.work.Path] = l
+		wg.Go(func() { h.reconnect(l) })
+	}
+	wg.Wait()
+	h.dismissStrangers()
+	for _, l := range h.open() {
+		if f := h.fences.get(l.id.Item); f.Epoch > l.id.Epoch || f.Closed {
+			l.closing = true
+			h.wg.Go(func() { l.end("the lease was closed") })
+		}
+	}
+	return nil
+}
+
+// load reads a lease's folder.
+func (h *Host) load(dir string) (*lease, error) {
+	text, err := os.ReadFile(filepath.Join(dir, "lease.json"))
+	if err != nil {
+		return nil, err
+	}
+	var rec record
+	if err := json.Unmarshal(text, &rec); err != nil {
+		return nil, err
+	}
+	if keyOf(rec.Lease) != filepath.Base(dir) {
+		return nil, errors.New("lease.json is another lease's")
+	}
+	if other := h.leases[rec.Lease.Item]; other != nil {
+		return nil, errors.New("its item has another lease open")
+	}
+	l := h.newLease(rec)
+	_, err = os.Lstat(filepath.Join(dir, shim.ExpiredFile))
+	l.expired = err == nil
+	es, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range es {
+		if e.IsDir() && filepath.Join(dir, e.Name()) != l.work.Home {
+			l.loadStep(filepath.Join(dir, e.Name()))
+		}
+	}
+	return l, nil
+}
+
+// loadStep reads a step's folder. Without a whole claim nothing was started: the folder goes, and Start may come again.
+func (l *lease) loadStep(dir string) {
+	var c claim
+	forgotten := false
+	text, err := os.ReadFile(filepath.Join(dir, claimFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		text, err = os.ReadFile(filepath.Join(dir, forgottenFile))
+		forgotten = err == nil
+	}
+	if err == nil {
+		err = json.Unmarshal(text, &c)
+	}
+	st := l.newStep(c)
+	if err != nil || st.dir != dir {
+		l.h.log.Info("a step was being claimed when the agent ended", "lease", l.id, "folder", filepath.Base(dir))
+		_ = os.RemoveAll(dir)
+		return
+	}
+	st.forgotten = forgotten
+	l.enter(st)
+	if forgotten {
+		close(st.done)
+		return
+	}
+	l.running++
+	if e, err := shim.ReadExit(dir); err == nil {
+		l.finish(st, e)
+	}
+}
+
+// reconnect reaches a lease's shim and learns what runs, or finds out that nothing does.
+func (h *Host) reconnect(l *lease) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.rec.Boot != h.boot {
+		l.expire()
+		l.settle(nil, "the machine was restarted")
+		return
+	}
+	if l.rec.Shim != "" {
+		k, hello, err := h.pool.connect(l.rec.Shim)
+		if err == nil && hello.Lease == l.key {
+			k.lease, l.link, l.released = l, k, make(chan struct{})
+			l.greeted(hello)
+			if err := h.pool.attach(k); err == nil {
+				return
+			}
+		}
+		if err == nil {
+			_ = k.conn.Close() // an idle shim, which never got this lease
+		} else if !gone(err) {
+			h.log.Error("a shim is there and does not answer: its lease's steps are given up", "lease", l.id, "err", err)
+		}
+	}
+	if !shim.KillOrphans(l.key) {
+		h.log.Error("processes of a dead shim resist", "lease", l.id)
+	}
+	l.link = nil
+	l.expire()
+	l.settle(nil, "the process that watched it was killed")
+}
+
+// gone reports whether a failed dial says that no shim is there.
+func gone(err error) bool { return errors.Is(err, fs.ErrNotExist) || isRefused(err) }
+
+// dismissStrangers ends the shims whose lease is not on disk, and removes the sockets of those that are gone.
+func (h *Host) dismissStrangers() {
+	es, err := os.ReadDir(h.own("run"))
+	if err != nil {
+		h.log.Error("read run folder", "err", err)
+		return
+	}
+	known := map[string]bool{}
+	for _, l := range h.open() {
+		if l.link != nil {
+			known[l.link.id] = true
+		}
+	}
+	for _, e := range es {
+		if known[e.Name()] {
+			continue
+		}
+		k, hello, err := h.pool.connect(e.Name())
+		if err != nil {
+			if gone(err) {
+				_ = os.Remove(h.own("run", e.Name()))
+			}
+			continue
+		}
+		if hello.Lease != "" {
+			h.log.Warn("a shim serves a lease that is not on disk: ending it", "lease", hello.Lease)
+			_ = k.send(shim.Message{Kind: shim.KindClose, Grace: h.cfg.CloseGrace, Reason: "its lease is gone"})
+		}
+		_ = k.conn.Close() // an idle shim leaves with the agent
+	}
+}

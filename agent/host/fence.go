@@ -1,0 +1,155 @@
+package host
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"sync"
+)
+
+// maxFences bounds how many items are remembered after their leases have closed; the oldest are forgotten first.
+// Beside it the controller's ledger refuses old epochs for ever.
+const maxFences = 50_000
+
+// fence is the highest epoch seen of an item.
+type fence struct {
+	Item   string `json:"item"`
+	Epoch  uint64 `json:"epoch"`
+	Closed bool   `json:"closed,omitempty"` // that epoch's lease was opened and closed, or closed before it came
+}
+
+// fences is an append-only file of fences, one JSON line each; the last line of an item counts.
+type fences struct {
+	path string
+
+	mu    sync.Mutex
+	file  *os.File
+	last  map[string]fence
+	order []string // items by their first line since the last rewrite, for forgetting
+	lines int
+}
+
+func openFences(path string) (*fences, error) {
+	f := &fences{path: path, last: map[string]fence{}}
+	text, err := os.ReadFile(path)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, err
+	}
+	in := bufio.NewScanner(bytes.NewReader(text))
+	in.Buffer(nil, 1<<20)
+	for in.Scan() {
+		var e fence
+		if json.Unmarshal(in.Bytes(), &e) == nil && e.Epoch >= f.last[e.Item].Epoch { // a torn last line is not a fence
+			f.note(e)
+		}
+	}
+	if err := in.Err(); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return f, f.rewrite()
+}
+
+func (f *fences) note(e fence) {
+	if _, known := f.last[e.Item]; !known {
+		f.order = append(f.order, e.Item)
+	}
+	f.last[e.Item] = e
+	f.lines++
+}
+
+// get returns the fence of item; its Epoch is 0 when the item was never seen.
+func (f *fences) get(item string) fence {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.last[item]
+}
+
+// raise puts e on disk if it is above what is there.
+func (f *fences) raise(e fence) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if old := f.last[e.Item]; old.Epoch > e.Epoch || old == e || (old.Epoch == e.Epoch && old.Closed) {
+		return nil
+	}
+	line, err := json.Marshal(e)
+	if err != nil {
+		return err
+	}
+	if _, err := f.file.Write(append(line, '\n')); err != nil {
+		return fmt.Errorf("write fence: %w", err)
+	}
+	f.note(e)
+	if f.lines > 2*maxFences {
+		return f.rewrite()
+	}
+	return nil
+}
+
+// rewrite replaces the file by one without outdated lines and, beyond maxFences, without the oldest closed items.
+func (f *fences) rewrite() error {
+	surplus := len(f.last) - maxFences
+	var text bytes.Buffer
+	kept := f.order[:0]
+	for _, item := range f.order {
+		e := f.last[item]
+		if surplus > 0 && e.Closed {
+			surplus--
+			delete(f.last, item)
+			continue
+		}
+		line, err := json.Marshal(e)
+		if err != nil {
+			return err
+		}
+		text.Write(line)
+		text.WriteByte('\n')
+		kept = append(kept, item)
+	}
+	if err := writeWhole(f.path, text.Bytes()); err != nil {
+		return err
+	}
+	file, err := os.OpenFile(f.path, os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		return err
+	}
+	f.order, f.lines = kept, len(kept)
+	old := f.file
+	f.file = file
+	if old != nil {
+		return old.Close()
+	}
+	return nil
+}
+
+func (f *fences) close() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.file.Close()
+}
+
+// writeWhole writes a file so that a reader, or a crash of this process, finds the old text or the new.
+func writeWhole(path string, text []byte) error {
+	tmp := path + ".new"
+	f, err := os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	n, err := f.Write(text)
+	if err == nil && n < len(text) {
+		err = io.ErrShortWrite
+	}
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	if err == nil {
+		err = os.Rename(tmp, path)
+	}
+	if err != nil {
+		_ = os.Remove(tmp)
+	}
+	return err
+}

@@ -1,0 +1,86 @@
+package shim
+
+import "time"
+
+// stop asks a step's tree to end: TERM now, KILL after grace. Of several stops the earliest KILL holds.
+func (s *server) stop(key string, grace time.Duration, reason string) {
+	s.mu.Lock()
+	r := s.steps[key]
+	if r == nil || r.pid == 0 || s.byPID[r.pid] != r {
+		s.mu.Unlock()
+		return // it has ended; its exit is on the way
+	}
+	if !r.stopped {
+		r.stopped, r.reason = true, reason
+	}
+	at := time.Now().Add(max(grace, 0))
+	if r.kill != nil && r.killAt.Before(at) {
+		s.mu.Unlock()
+		return
+	}
+	if r.kill != nil {
+		r.kill.Stop()
+	}
+	first := r.kill == nil
+	r.killAt = at
+	// The timer is not stopped when the step ends: what it left behind is part of its tree and gets its KILL too.
+	r.kill = time.AfterFunc(max(grace, 0), func() { s.family.endStep(r.pid, key, true) })
+	s.mu.Unlock()
+	if first && grace > 0 {
+		go s.family.endStep(r.pid, key, false)
+	}
+}
+
+// close ends the lease: nothing of it lives when the agent hears closed. It does not give up; a process that the kernel
+// cannot end (stuck in a dead mount) keeps the lease in closing until it does.
+func (s *server) close(grace time.Duration, reason string) {
+	s.endAll(grace, reason)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, p := range s.pumps {
+		p.close()
+	}
+	key := s.lease
+	s.pumps, s.lease, s.deadline, s.expired, s.closing = nil, "", 0, false, false
+	s.tell(Message{Kind: KindClosed, Lease: key})
+	if s.peer == nil {
+		s.leave()
+	}
+}
+
+// endAll ends every process of the lease: TERM, then KILL after grace, until none is left and every exit is on disk.
+func (s *server) endAll(grace time.Duration, reason string) {
+	s.mu.Lock()
+	for _, r := range s.steps {
+		if !r.stopped {
+			r.stopped, r.reason = true, reason
+		}
+	}
+	s.mu.Unlock()
+	until := time.Now().Add(grace)
+	asked := false
+	for wait := time.Millisecond; !s.settled(); wait = min(2*wait, 50*time.Millisecond) {
+		switch {
+		case !time.Now().Before(until):
+			s.family.endAll(true)
+		case !asked:
+			s.family.endAll(false)
+			asked = true
+		}
+		select {
+		case <-s.family.reaped:
+		case <-s.changed:
+		case <-time.After(wait):
+		}
+	}
+}
+
+// settled reports whether no process is left and every exit is on disk.
+func (s *server) settled() bool {
+	if !s.family.empty() {
+		return false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.steps) == 0
+}

@@ -1,0 +1,270 @@
+package host
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/outwork-build/outwork/agent"
+	"github.com/outwork-build/outwork/agent/host/shim"
+	"github.com/outwork-build/outwork/internal/fault"
+)
+
+const (
+	maxStepID     = 512
+	maxCapture    = 16 << 20
+	maxScript     = 16 << 20
+	defaultGrace  = 20 * time.Second
+	claimFile     = "start.json"
+	forgottenFile = "forgotten"
+)
+
+// claim is start.json. Its presence, whole, says that the step may have been started; it is written before that.
+type claim struct {
+	Step    agent.StepID `json:"step"`
+	Capture bool         `json:"capture,omitempty"`
+	Claimed time.Time    `json:"claimed"`
+}
+
+// step is one step of a lease. Its fields are guarded by the lease's mu; exit may be read once done is closed.
+type step struct {
+	claim
+	key       string // names its folder and its cookie
+	dir       string
+	done      chan struct{} // closed when exit is known
+	exit      shim.Exit
+	forgotten bool
+	grown     chan struct{} // closed when the spool has grown; nil while nobody waits
+}
+
+func (l *lease) newStep(c claim) *step {
+	sum := sha256.Sum256([]byte(c.Step))
+	key := hex.EncodeToString(sum[:10])
+	return &step{claim: c, key: key, dir: filepath.Join(l.dir, key), done: make(chan struct{})}
+}
+
+func (st *step) ended() bool {
+	select {
+	case <-st.done:
+		return true
+	default:
+		return false
+	}
+}
+
+func checkStart(r agent.StartRequest) error {
+	switch {
+	case r.Step == "":
+		return fault.New(fault.Invalid, "step of %q: its id is empty", r.Lease.Item)
+	case len(r.Step) > maxStepID:
+		return fault.New(fault.Invalid, "step of %q: its id has %d bytes, at most %d are allowed", r.Lease.Item, len(r.Step), maxStepID)
+	case (len(r.Argv) > 0) == (r.Script != nil):
+		return fault.New(fault.Invalid, "step %q: exactly one of Script and Argv must be set", r.Step)
+	case len(r.Script) > maxScript:
+		return fault.New(fault.Invalid, "step %q: the script has %d bytes, at most %d are allowed", r.Step, len(r.Script), maxScript)
+	case r.MaxOutput < 0:
+		return fault.New(fault.Invalid, "step %q: MaxOutput %d is negative", r.Step, r.MaxOutput)
+	}
+	return checkEnv("step "+string(r.Step), r.Env)
+}
+
+// Start claims a step on disk and hands it to the lease's shim.
+func (h *Host) Start(ctx context.Context, r agent.StartRequest) error {
+	if err := checkStart(r); err != nil {
+		return err
+	}
+	l, err := h.find(r.Lease)
+	if err != nil {
+		return err
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if hired, err := l.start(r); err != nil || !hired {
+		return err
+	}
+	h.wg.Go(h.pool.warm)
+	return nil
+}
+
+// start does the work of Start. All of it is under mu: of two calls one claims, and a watch never overtakes its start.
+func (l *lease) start(r agent.StartRequest) (hired bool, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	st := l.steps[r.Step]
+	switch {
+	case l.closing:
+		return false, fault.New(fault.NotFound, "lease %q epoch %d is being closed", l.id.Item, l.id.Epoch)
+	case st != nil && st.forgotten:
+		return false, fault.New(fault.Conflict, "step %q has run and was forgotten: it is not started again", r.Step)
+	case st != nil:
+		return false, nil
+	case l.expired:
+		return false, fault.New(fault.Stale, "lease %q epoch %d was not renewed within %v and is over", l.id.Item, l.id.Epoch, l.rec.TTL)
+	case len(l.steps) >= l.h.cfg.MaxSteps:
+		return false, fault.New(fault.Exhausted, "lease %q has had %d steps, its limit", l.id.Item, l.h.cfg.MaxSteps)
+	case l.running >= l.h.cfg.MaxRunning:
+		return false, fault.New(fault.Exhausted, "lease %q runs %d steps at once, its limit", l.id.Item, l.h.cfg.MaxRunning)
+	}
+	if err := l.h.room(); err != nil {
+		return false, err
+	}
+	st = l.newStep(claim{Step: r.Step, Capture: r.Capture, Claimed: time.Now()})
+	m, err := l.prepare(r, st)
+	if err != nil {
+		return false, diskFault(err)
+	}
+	if l.link == nil {
+		if err := l.hire(); err != nil {
+			return false, diskFault(err)
+		}
+		hired = true
+	}
+	if err := st.claimOnDisk(r, m); err != nil {
+		return hired, errors.Join(diskFault(err), os.RemoveAll(st.dir))
+	}
+	l.enter(st)
+	l.running++
+	if err := l.link.send(shim.Message{Kind: shim.KindStart, Step: st.key, Start: m}); err != nil {
+		// The shim may or may not have got it. Its end, or its greeting after we reconnect, tells which.
+		l.h.log.Warn("shim did not take a step", "lease", l.id, "step", r.Step, "err", err)
+	}
+	return hired, nil
+}
+
+func (l *lease) enter(st *step) {
+	l.steps[st.Step] = st
+	l.byKey[st.key] = st
+}
+
+// prepare makes the message that starts a step; nothing is claimed yet.
+func (l *lease) prepare(r agent.StartRequest, st *step) (*shim.Start, error) {
+	dir, err := l.dirFor(r.Dir)
+	if err != nil {
+		return nil, err
+	}
+	env := l.environ(r.Env, dir, st.key)
+	script := filepath.Join(l.work.Tmp, "script-"+st.key)
+	argv, ext, err := l.h.command(r, script, env)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, err
+	}
+	if r.Script != nil {
+		if err := os.MkdirAll(l.work.Tmp, 0o755); err != nil {
+			return nil, err
+		}
+		if err := os.WriteFile(script+ext, r.Script, 0o700); err != nil {
+			return nil, err
+		}
+	}
+	limit := r.MaxOutput
+	if limit == 0 {
+		limit = l.h.cfg.MaxOutput
+	}
+	return &shim.Start{Folder: st.dir, Path: lookPath(argv[0], dir, env), Argv: argv, Dir: dir, Env: env,
+		Capture: r.Capture, Limit: limit, Stdout: maxCapture}, nil
+}
+
+// claimOnDisk writes the step's folder. The claim comes last, and counts when it is whole.
+func (st *step) claimOnDisk(r agent.StartRequest, m *shim.Start) error {
+	if err := os.Mkdir(st.dir, 0o700); err != nil {
+		return err
+	}
+	if err := shim.Reserve(st.dir); err != nil {
+		return err
+	}
+	files := []string{shim.SpoolFile}
+	if r.Capture {
+		files = append(files, shim.StdoutFile)
+	}
+	for _, name := range files {
+		if err := os.WriteFile(filepath.Join(st.dir, name), nil, 0o600); err != nil {
+			return err
+		}
+	}
+	text, err := json.Marshal(st.claim)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(st.dir, claimFile), text, 0o600)
+}
+
+// step returns a step that is there and not forgotten. Call it with l.mu held.
+func (l *lease) step(id agent.StepID) (*step, error) {
+	st := l.steps[id]
+	if st == nil || st.forgotten {
+		return nil, fault.New(fault.NotFound, "lease %q has no step %q", l.id.Item, id)
+	}
+	return st, nil
+}
+
+// Stop asks a step's whole process tree to end.
+func (h *Host) Stop(ctx context.Context, r agent.StopRequest) error {
+	l, err := h.find(r.Lease)
+	if err != nil {
+		return err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	st, err := l.step(r.Step)
+	if err != nil || st.ended() {
+		return err
+	}
+	if l.link == nil {
+		return nil // its shim has died; its end is being found out
+	}
+	if r.Grace == 0 {
+		r.Grace = defaultGrace
+	}
+	m := shim.Message{Kind: shim.KindStop, Step: st.key, Grace: r.Grace, Reason: r.Reason}
+	if err := l.link.send(m); err != nil {
+		return fault.New(fault.Unavailable, "stop step %q: %w", r.Step, err)
+	}
+	return ctx.Err()
+}
+
+// Forget drops a step's spool and result, and remembers that it was.
+func (h *Host) Forget(ctx context.Context, id agent.Lease, s agent.StepID) error {
+	l, err := h.find(id)
+	if err != nil {
+		return err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	st := l.steps[s]
+	switch {
+	case st == nil || st.forgotten:
+		return nil
+	case !st.ended():
+		return fault.New(fault.Conflict, "step %q runs: stop it first", s)
+	}
+	if err := os.Rename(filepath.Join(st.dir, claimFile), filepath.Join(st.dir, forgottenFile)); err != nil {
+		return err
+	}
+	st.forgotten = true
+	for _, name := range []string{shim.SpoolFile, shim.StdoutFile, shim.ExitFile, shim.ReservedFile} {
+		if err := os.Remove(filepath.Join(st.dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			h.log.Warn("forget a step", "lease", id, "step", s, "err", err)
+		}
+	}
+	scripts, _ := filepath.Glob(filepath.Join(escapeGlob(l.work.Tmp), "script-"+st.key+"*"))
+	for _, path := range scripts {
+		_ = os.Remove(path)
+	}
+	return ctx.Err()
+}
+
+func (l *lease) count() (all, running int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.steps), l.running
+}
