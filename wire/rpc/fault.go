@@ -87,7 +87,11 @@ func ToStatus(err error) error {
 	if len(text) > maxErrorText {
 		text = text[:maxErrorText] + "…"
 	}
-	st := status.New(Code(kind), text)
+	code := Code(kind)
+	if kind == fault.Unavailable && errors.Is(err, context.DeadlineExceeded) {
+		code = codes.DeadlineExceeded // so that it is context.DeadlineExceeded on the other side too
+	}
+	st := status.New(code, text)
 	if with, err := st.WithDetails(&errdetails.ErrorInfo{Domain: domain, Reason: kind.String()}); err == nil {
 		st = with
 	}
