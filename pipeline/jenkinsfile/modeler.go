@@ -1,0 +1,529 @@
+package jenkinsfile
+
+import (
+	"strings"
+
+	"github.com/outwork-build/outwork/internal/fault"
+)
+
+// Model reads the declarative pipeline of a file and checks it: its form, and by what is known the names and arguments of its
+// steps. For a scripted file the pipeline is nil. All errors are collected into one Errors of kind fault.Invalid; on an
+// error the pipeline is nil too.
+//
+// Model is pure: it changes neither the file nor known, and may be called concurrently.
+func Model(f *File, known Known) (*Pipeline, error) {
+	m := &modeler{file: f, known: known}
+	m.prepare()
+	p := m.pipeline()
+	m.checkScripts()
+	if len(m.errs) > 0 {
+		return nil, fault.With(fault.Invalid, m.errs.sorted())
+	}
+	if p != nil {
+		p.Warnings = m.warnings.sorted()
+	}
+	return p, nil
+}
+
+// modeler builds the model of one file.
+type modeler struct {
+	file     *File
+	known    Known
+	steps    map[string]*StepSpec
+	names    *nameSet
+	errs     Errors
+	warnings Errors
+	// declarative is the call of pipeline that was read; scripts are not looked for in it twice.
+	declarative *Call
+}
+
+func (m *modeler) errorf(n Node, format string, args ...any) {
+	m.errorAt(n.Span().Start, format, args...)
+}
+
+func (m *modeler) errorAt(pos Pos, format string, args ...any) {
+	m.errs = append(m.errs, newError(m.file.Name, m.file.Source, pos, format, args...))
+}
+
+func (m *modeler) warnf(n Node, format string, args ...any) {
+	m.warnings = append(m.warnings, newError(m.file.Name, m.file.Source, n.Span().Start, format, args...))
+}
+
+// text returns the source of a node on one line.
+func (m *modeler) text(n Node) string {
+	s := n.Span()
+	return shorten(m.file.Source[s.Start.Offset:s.End.Offset])
+}
+
+// show renders names as Jenkins does: [a, b].
+func show(names []string) string { return "[" + strings.Join(names, ", ") + "]" }
+
+func contains(names []string, name string) bool {
+	for _, n := range names {
+		if n == name {
+			return true
+		}
+	}
+	return false
+}
+
+// callOf returns the call by name that a statement is, or nil.
+func callOf(s Stmt) (name string, c *Call) {
+	e, ok := s.(*ExprStmt)
+	if !ok || len(e.Labels) > 0 {
+		return "", nil
+	}
+	return namedCall(e.X)
+}
+
+// namedCall returns the call by a plain name that an expression is, or nil.
+func namedCall(x Expr) (name string, c *Call) {
+	c, ok := x.(*Call)
+	if !ok || c.Recv != nil || c.Direct {
+		return "", nil
+	}
+	lit, ok := c.Name.(*Lit)
+	if !ok {
+		return "", nil
+	}
+	name, ok = lit.Value.(string)
+	if !ok {
+		return "", nil
+	}
+	return name, c
+}
+
+// blockOf returns the block that is a call's only argument, or nil.
+func blockOf(c *Call) *Closure {
+	if len(c.Named) > 0 || len(c.Args) != 1 {
+		return nil
+	}
+	b, _ := c.Args[0].(*Closure)
+	return b
+}
+
+// bodyOf returns the block that is a call's last argument, or nil.
+func bodyOf(c *Call) *Closure {
+	if len(c.Args) == 0 {
+		return nil
+	}
+	b, _ := c.Args[len(c.Args)-1].(*Closure)
+	return b
+}
+
+// plainArgs returns the arguments before the body.
+func plainArgs(c *Call) []Expr {
+	if c.Trailing > len(c.Args) {
+		return nil
+	}
+	return c.Args[:len(c.Args)-c.Trailing]
+}
+
+// stringOf returns the text of a constant string.
+func stringOf(x Expr) (string, bool) {
+	lit, ok := x.(*Lit)
+	if !ok || lit.Kind != String {
+		return "", false
+	}
+	s, ok := lit.Value.(string)
+	return s, ok
+}
+
+// boolOf returns the value of a constant boolean.
+func boolOf(x Expr) (value, ok bool) {
+	lit, isLit := x.(*Lit)
+	if !isLit || lit.Kind != Bool {
+		return false, false
+	}
+	value, ok = lit.Value.(bool)
+	return value, ok
+}
+
+// pipeline finds and reads the pipeline block.
+func (m *modeler) pipeline() *Pipeline {
+	var p *Pipeline
+	for _, s := range m.file.Body {
+		name, c := callOf(s)
+		if name != "pipeline" {
+			continue
+		}
+		block := blockOf(c)
+		if block == nil {
+			if bodyOf(c) != nil || len(c.Args) == 0 && len(c.Named) == 0 {
+				m.errorf(c, "Expected a block for pipeline")
+			}
+			continue
+		}
+		if p != nil {
+			m.errorf(c, "Only one pipeline { ... } block can be executed in a single run.")
+			continue
+		}
+		m.declarative = c
+		p = m.sections(c, block)
+	}
+	m.nestedPipelines()
+	return p
+}
+
+// nestedPipelines reports pipeline blocks that do not stand at the top.
+func (m *modeler) nestedPipelines() {
+	if m.names.methods["pipeline"] {
+		return
+	}
+	for _, s := range m.file.Body {
+		if _, method := s.(*MethodDecl); method {
+			continue // a method that holds a pipeline is one of a library
+		}
+		if _, class := s.(*ClassDecl); class {
+			continue
+		}
+		Walk(s, func(n Node) bool {
+			c, ok := n.(*Call)
+			if !ok || c == m.declarative {
+				return !ok
+			}
+			if name, _ := namedCall(c); name != "pipeline" || blockOf(c) == nil {
+				return true
+			}
+			if s, top := s.(*ExprStmt); !top || s.X != c {
+				m.errorf(c, "pipeline block must be at the top-level, not within another block.")
+			}
+			return false
+		})
+	}
+}
+
+// sections reads what stands in pipeline { … }.
+func (m *modeler) sections(c *Call, block *Closure) *Pipeline {
+	p := &Pipeline{At: c.At, Call: c}
+	seen := map[string]bool{}
+	for _, s := range block.Body.Stmts {
+		name, call := callOf(s)
+		if call == nil {
+			m.errorf(s, "Not a valid section definition: \"%s\". Some extra configuration is required.", m.text(s))
+			continue
+		}
+		if seen[name] {
+			m.errorf(call, "Multiple occurrences of the %s section", name)
+			continue
+		}
+		seen[name] = true
+		m.section(p, name, call)
+	}
+	for _, name := range []string{"agent", "stages"} {
+		if !seen[name] {
+			m.errorf(c, "Missing required section \"%s\"", name)
+		}
+	}
+	return p
+}
+
+func (m *modeler) section(p *Pipeline, name string, c *Call) {
+	if name == "agent" {
+		p.Agent = m.agent(c)
+		return
+	}
+	renamed := map[string]string{
+		"notifications": "The ‘notifications’ section has been removed as of version 0.6. Use ‘post’ for all post-build actions.",
+		"postBuild":     "The ‘postBuild’ section has been renamed as of version 0.6. Use ‘post’ for all post-build actions.",
+		"jobProperties": "The ‘jobProperties’ section has been renamed as of version 0.7. Use ‘properties’ instead.",
+		"properties":    "The ‘properties’ section has been renamed as of version 0.8. Use ‘options’ instead.",
+	}
+	if text := renamed[name]; text != "" {
+		m.errorf(c, "%s", text)
+		return
+	}
+	known := []string{"agent", "environment", "libraries", "options", "parameters", "post", "stages", "tools", "triggers"}
+	if !contains(known, name) {
+		m.errorf(c, "Undefined section \"%s\"%s", name, didYouMean(name, known))
+		return
+	}
+	b := blockOf(c)
+	if b == nil {
+		m.errorf(c, "Expected a block for %s", name)
+		return
+	}
+	switch name {
+	case "environment":
+		p.Environment = m.environment(c, b)
+	case "libraries":
+		p.Libraries = m.libraries(c, b)
+	case "options":
+		p.Options = m.options(c, b, false)
+	case "parameters":
+		p.Parameters = m.parameters(c, b)
+	case "post":
+		p.Post = m.post(c, b)
+	case "stages":
+		p.Stages = m.stages(c, b, "")
+	case "tools":
+		p.Tools = m.tools(c, b)
+	case "triggers":
+		p.Triggers = m.triggers(c, b)
+	}
+}
+
+// environment reads NAME = value pairs.
+func (m *modeler) environment(c *Call, b *Closure) []*EnvVar {
+	if len(b.Body.Stmts) == 0 {
+		m.errorf(c, "No variables specified for environment")
+	}
+	var vars []*EnvVar
+	seen := map[string]bool{}
+	for _, s := range b.Body.Stmts {
+		v := m.envVar(s)
+		if v == nil {
+			continue
+		}
+		if seen[v.Name] {
+			m.errorf(s, "Duplicate environment variable name: \"%s\"", v.Name)
+			continue
+		}
+		seen[v.Name] = true
+		vars = append(vars, v)
+	}
+	return vars
+}
+
+func (m *modeler) envVar(s Stmt) *EnvVar {
+	e, ok := s.(*ExprStmt)
+	if !ok {
+		m.errorf(s, "Expected name=value pairs")
+		return nil
+	}
+	a, ok := e.X.(*Assign)
+	if !ok || a.Op != "=" || a.Multi {
+		m.errorf(s, "Expected name=value pairs")
+		return nil
+	}
+	key, ok := a.X.(*Ident)
+	if !ok {
+		m.errorf(a.X, "\"%s\" is not a valid environment expression. Use \"key = value\" pairs with valid Java/shell keys.", m.text(a.X))
+		return nil
+	}
+	if !validEnvName(key.Name) {
+		m.errorf(key, "\"%s\" is not a valid identifier and cannot be used for an environment variable. Identifiers must start with a letter or underscore and can contain only letters, numbers or underscores.", key.Name)
+		return nil
+	}
+	if !m.envValue(a.Y) {
+		return nil
+	}
+	return &EnvVar{At: At{s.Span()}, Name: key.Name, Value: a.Y}
+}
+
+func validEnvName(name string) bool {
+	for i := 0; i < len(name); i++ {
+		if !isLetter(name[i]) && (i == 0 || !isDigit(name[i])) {
+			return false
+		}
+	}
+	return name != ""
+}
+
+// envValue checks the form of a variable's value.
+func (m *modeler) envValue(x Expr) bool {
+	switch x := x.(type) {
+	case *List, *Map, *Closure, *Assign:
+		m.errorf(x, "Environment variable values must either be single quoted, double quoted, or function calls.")
+		return false
+	case *Binary:
+		if x.Op != "+" {
+			m.errorf(x, "Environment variable values can only be joined together with ‘+’s.")
+			return false
+		}
+	case *Call:
+		if name, c := namedCall(x); name == "$" && blockOf(c) != nil {
+			m.errorf(x, "%[1]s cannot be used as a value directly. Did you mean \"%[1]s\"?", m.text(x))
+			return false
+		}
+	}
+	return true
+}
+
+// libraries reads lib('name@version') entries.
+func (m *modeler) libraries(c *Call, b *Closure) []Expr {
+	if len(b.Body.Stmts) == 0 {
+		m.errorf(c, "libraries can not be empty")
+	}
+	var libs []Expr
+	for _, s := range b.Body.Stmts {
+		name, call := callOf(s)
+		if name != "lib" || len(call.Args) != 1 {
+			m.errorf(s, "Expected a \"lib(...)\" but got %s", m.text(s))
+			continue
+		}
+		libs = append(libs, call.Args[0])
+	}
+	return libs
+}
+
+// tools reads `type 'name'` entries.
+func (m *modeler) tools(c *Call, b *Closure) []*Tool {
+	if len(b.Body.Stmts) == 0 {
+		m.errorf(c, "No tools specified")
+	}
+	var tools []*Tool
+	for _, s := range b.Body.Stmts {
+		name, call := callOf(s)
+		switch {
+		case call == nil:
+			m.errorf(s, "Expected to find ‘someTool \"someVersion\"’")
+		case len(call.Args) == 0 || len(call.Named) > 0:
+			m.errorf(s, "No argument for tool \"%s\"", name)
+		case len(call.Args) > 1:
+			m.errorf(s, "Too many arguments for tool \"%s\"", name)
+		default:
+			m.unknown(call, "tool", name, join(coreTools(), m.known.Tools))
+			tools = append(tools, &Tool{At: At{s.Span()}, Type: name, Name: call.Args[0]})
+		}
+	}
+	return tools
+}
+
+func join(lists ...[]string) []string {
+	var all []string
+	for _, l := range lists {
+		all = append(all, l...)
+	}
+	return all
+}
+
+// unknown reports a name of a directive that nobody knows: as an error when strict, else as a warning.
+func (m *modeler) unknown(n Node, what, name string, valid []string) bool {
+	if contains(valid, name) {
+		return false
+	}
+	if m.known.Strict {
+		m.errorf(n, "Invalid %s type \"%s\". Valid %s types: %s", what, name, what, show(valid))
+	} else {
+		m.warnf(n, "unknown %s type \"%s\": accepted, no effect%s", what, name, didYouMean(name, valid))
+	}
+	return true
+}
+
+// directives reads entries of the form name(arguments).
+func (m *modeler) directives(b *Closure, what, section string) []*Directive {
+	var out []*Directive
+	for _, s := range b.Body.Stmts {
+		name, call := callOf(s)
+		if call == nil {
+			m.errorf(s, "Expected %s", what)
+			continue
+		}
+		if bodyOf(call) != nil {
+			m.errorf(s, "%s definitions cannot have blocks", section)
+			continue
+		}
+		out = append(out, &Directive{At: At{s.Span()}, Name: name, Call: call})
+	}
+	return out
+}
+
+// options reads the options of a pipeline or stage.
+func (m *modeler) options(c *Call, b *Closure, stage bool) []*Directive {
+	if len(b.Body.Stmts) == 0 {
+		m.errorf(c, "options can not be empty")
+	}
+	valid := join(coreOptions(), m.known.Options)
+	if stage {
+		valid = join(coreStageOptions(), m.known.StageOptions)
+	}
+	for _, s := range m.known.Steps {
+		if s.Option && !contains(valid, s.Name) {
+			valid = append(valid, s.Name)
+		}
+	}
+	list := m.directives(b, "an option", "Options")
+	seen := map[string]bool{}
+	for _, d := range list {
+		switch {
+		case d.Name == "parameters" || d.Name == "triggers" || d.Name == "pipelineTriggers":
+			section := map[bool]string{true: "parameters", false: "triggers"}[d.Name == "parameters"]
+			m.errorf(d, "The \"%[1]s\" job property can't be used in the \"options\" directive. Use the \"%[1]s {...}\" directive instead.", section)
+			continue
+		case seen[d.Name]:
+			m.errorf(d, "Duplicate option name: \"%s\"", d.Name)
+		case m.steps[d.Name] != nil && !m.steps[d.Name].Option && !contains(valid, d.Name):
+			m.errorf(d, "Invalid option type \"%s\". Valid option types: %s", d.Name, show(valid))
+		default:
+			d.Unknown = m.unknown(d, "option", d.Name, valid)
+		}
+		seen[d.Name] = true
+		if spec := m.steps[d.Name]; spec != nil && spec.Option {
+			m.checkArgs(d.Call, spec, false)
+		}
+	}
+	return list
+}
+
+func (m *modeler) triggers(c *Call, b *Closure) []*Directive {
+	if len(b.Body.Stmts) == 0 {
+		m.errorf(c, "triggers can not be empty")
+	}
+	list := m.directives(b, "a trigger", "Triggers")
+	seen := map[string]bool{}
+	for _, d := range list {
+		if seen[d.Name] {
+			m.errorf(d, "Duplicate trigger name: \"%s\"", d.Name)
+			continue
+		}
+		seen[d.Name] = true
+		d.Unknown = m.unknown(d, "trigger", d.Name, join(coreTriggers(), m.known.Triggers))
+	}
+	return list
+}
+
+func (m *modeler) parameters(c *Call, b *Closure) []*Directive {
+	if len(b.Body.Stmts) == 0 {
+		m.errorf(c, "parameters can not be empty")
+	}
+	list := m.directives(b, "a build parameter definition", "Build parameters")
+	for _, d := range list {
+		d.Unknown = m.unknown(d, "parameter", d.Name, join(coreParameters(), m.known.Parameters))
+		if !d.Unknown && contains(coreParameters(), d.Name) && len(d.Call.Named) > 0 && argNamed(d.Call.Named, "name") == nil {
+			m.errorf(d, "Missing required parameter: \"name\"")
+		}
+	}
+	return list
+}
+
+// argNamed returns a named argument; nil when it is not given.
+func argNamed(args []*NamedArg, name string) *NamedArg {
+	for _, a := range args {
+		if s, ok := stringOf(a.Key); ok && s == name {
+			return a
+		}
+	}
+	return nil
+}
+
+// post reads the conditions after a stage or pipeline.
+func (m *modeler) post(c *Call, b *Closure) *Post {
+	p := &Post{At: c.At}
+	if len(b.Body.Stmts) == 0 {
+		m.errorf(c, "post can not be empty")
+	}
+	found := map[string]*PostBlock{}
+	for _, s := range b.Body.Stmts {
+		name, call := callOf(s)
+		if call == nil || blockOf(call) == nil {
+			m.errorf(s, "The ‘post’ section can only contain build condition names with code blocks. Valid condition names are %s", show(PostOrder()))
+			continue
+		}
+		if !contains(PostOrder(), name) {
+			m.errorf(s, "Invalid condition \"%s\" - valid conditions are %s", name, show(PostOrder()))
+			continue
+		}
+		if found[name] != nil {
+			m.errorf(s, "Duplicate build condition name: \"%s\"", name)
+			continue
+		}
+		found[name] = &PostBlock{At: At{s.Span()}, Condition: name, Steps: m.stepsBlock(call, blockOf(call))}
+	}
+	for _, name := range PostOrder() {
+		if found[name] != nil {
+			p.Blocks = append(p.Blocks, found[name])
+		}
+	}
+	return p
+}
