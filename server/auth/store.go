@@ -4,48 +4,27 @@ package auth
 import (
 	"context"
 	"time"
+
+	"github.com/outwork-build/outwork/store"
 )
 
-// User is a person, or a program that acts like one.
-type User struct {
-	Name     string    `json:"name"`
-	Password string    `json:"-"`    // hash in PHC form ($argon2id$…); "" cannot log in by password
-	Role     string    `json:"role"` // what the user may do at most; the words are auth's
-	Created  time.Time `json:"created"`
-	Disabled bool      `json:"disabled,omitempty"` // may do nothing, and neither may the user's tokens
-}
+// What is kept. The ledger's own words: a room may not import what stands left of it.
+type (
+	User        = store.User
+	Token       = store.Token
+	TokenKind   = store.TokenKind
+	TokenFilter = store.TokenFilter
+)
 
-// TokenKind says what a token is for.
-type TokenKind string
-
+// The kinds of tokens.
 const (
-	API     TokenKind = "api"     // a user's, for programs
-	Session TokenKind = "session" // a user's browser
-	Agent   TokenKind = "agent"   // one node's credential
-	Join    TokenKind = "join"    // given once for an Agent token
+	API     = store.API
+	Session = store.Session
+	Agent   = store.Agent
+	Join    = store.Join
 )
 
-// Token is a secret that somebody shows. Only its hash is kept. Times are UTC.
-type Token struct {
-	ID       string    `json:"id"`   // names the token for people and for DeleteToken; no secret
-	Hash     string    `json:"-"`    // of the secret, in lower-case hex; unique
-	Kind     TokenKind `json:"kind"`
-	User     string    `json:"user,omitempty"`
-	Node     string    `json:"node,omitempty"` // Agent: whose it is. Join: the only node it is good for; "" is any
-	Name     string    `json:"name,omitempty"` // as its owner called it
-	Scopes   []string  `json:"scopes,omitempty"`
-	Created  time.Time `json:"created"`
-	Expires  time.Time `json:"expires,omitzero"`  // zero never expires
-	LastUsed time.Time `json:"lastUsed,omitzero"` // see TouchToken
-	UsedAt   time.Time `json:"usedAt,omitzero"`   // Join: when it was given in; zero is unused
-}
-
-// TokenFilter chooses tokens. Zero fields do not restrict.
-type TokenFilter struct {
-	Kind TokenKind
-	User string
-	Node string
-}
+var _ Store = (*store.Auth)(nil)
 
 // UserStore keeps users. All methods of it and of TokenStore may be called concurrently; a write is durable when it returns,
 // where nothing else is said. Unknown names answer fault.NotFound.
