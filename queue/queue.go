@@ -1,7 +1,7 @@
 // Package queue gives waiting items a place in the fleet.
 //
-// An Item asks for one executor on a node that its label expression admits. One goroutine owns the queue; Place, which
-// decides, is a pure function. A decision becomes a Lease in the ledger before anyone hears of it: (item, epoch), the epoch
+// An Item asks for one executor on a node that its label expression admits. One goroutine owns the queue; what decides is a
+// pure function of an indexed view (board.place), in a state machine without clocks and disks (Core). A decision becomes a Lease in the ledger before anyone hears of it: (item, epoch), the epoch
 // only grows. A lease lives as long as its agent is heard of; see Policy for what follows when it is not.
 //
 //	Submit ──▶ waiting ──Place──▶ leased ──Release──▶ done
@@ -70,6 +70,7 @@ type LeaseRow struct {
 	State   LeaseState `json:"state"`
 	Granted time.Time  `json:"granted"`
 	Ended   time.Time  `json:"ended,omitzero"`
+	Boot    string     `json:"boot,omitempty"` // agent.Description.Boot of the machine when granted; "" is not known
 }
 
 // Ledger keeps items and leases. Durable writes are on disk when they return. An epoch older than the item's newest changes

@@ -3,57 +3,271 @@ package queue
 import (
 	"context"
 	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/outwork-build/outwork/agent"
+	"github.com/outwork-build/outwork/fleet"
+	"github.com/outwork-build/outwork/internal/fault"
 )
 
-// Queue is the queue at work: a Core with one owner goroutine, a ledger writer, and tickets for those who wait.
-type Queue struct{ cfg Config }
+// Queue is the queue at work: a Core with one owner goroutine, a ledger writer, and tickets for those who wait. All methods
+// may be called concurrently. They wait for Run to have read the ledger; after Run they fail with fault.Unavailable.
+type Queue struct {
+	cfg     Config
+	calls   chan func()
+	results chan []result
+	stopped chan struct{}
+	start   time.Time // where Instant.Mono counts from
+	writer  *writer
+	changed signals
+	figures atomic.Pointer[figures]
+	metrics *metrics
 
-// New returns a queue that does nothing until Run.
-func New(cfg Config) (*Queue, error) { return &Queue{cfg: cfg}, nil }
-
-// Run loads the ledger and works until ctx ends. It returns when all it started has ended.
-func (q *Queue) Run(ctx context.Context) error { return errors.ErrUnsupported }
-
-// Submit puts an item into the queue. It is idempotent by ID: an item that waits already keeps its place, and one that the
-// ledger says is leased (after a restart) is granted at once, with the grant it has. An item whose Hold lease was lost is
-// refused with ErrLost for ever; one whose Kill lease was lost, or that was released, is a new attempt with the next epoch,
-// so a resumed caller must compare the grant's epoch with the one it journaled.
-// fault.Exhausted when too many wait, fault.Invalid for a wrong label expression.
-func (q *Queue) Submit(ctx context.Context, it Item) (*Ticket, error) {
-	return nil, errors.ErrUnsupported
+	// The rest belongs to the owner goroutine.
+	core    *Core
+	tickets map[ItemID][]*Ticket
+	losses  map[Grant]chan struct{}
+	writes  map[uint64]chan error // who waits for a write, by Write.No
 }
 
-// Lost returns a channel that is closed when the lease is lost, after the ledger has it. It is closed already for a grant
-// that is not the item's newest. It never closes for one that is released.
-func (q *Queue) Lost(g Grant) <-chan struct{} { return nil }
-
-// Release ends a lease in good order and returns when the ledger has it. Close the lease on the machine first. fault.Stale
-// when the lease was lost meanwhile: nothing changed, and a holder whose work had ended may ignore it.
-func (q *Queue) Release(ctx context.Context, g Grant) error { return errors.ErrUnsupported }
-
-// Return gives back a lease that its holder never opened on the machine. The item waits again in its old place, and its
-// ticket's next Wait gets a grant with the next epoch.
-func (q *Queue) Return(ctx context.Context, g Grant) (*Ticket, error) {
-	return nil, errors.ErrUnsupported
+// New returns a queue that does nothing until Run. It makes itself the Keeper of its fleet.
+func New(cfg Config) (*Queue, error) {
+	if cfg.Ledger == nil || cfg.Fleet == nil {
+		return nil, errors.New("queue: Config.Ledger and Config.Fleet must be set")
+	}
+	cfg.setDefaults()
+	q := &Queue{
+		cfg: cfg, calls: make(chan func()), results: make(chan []result), stopped: make(chan struct{}), start: time.Now(),
+		core: NewCore(cfg.limits()), tickets: map[ItemID][]*Ticket{}, losses: map[Grant]chan struct{}{}, writes: map[uint64]chan error{},
+	}
+	q.writer = newWriter(cfg.Ledger, cfg.Log, func(rs []result) { q.results <- rs })
+	q.figures.Store(&figures{})
+	var err error
+	q.metrics, err = newMetrics(cfg.Registry, func() figures { return *q.figures.Load() })
+	cfg.Fleet.Keep(keeper{q})
+	return q, err
 }
 
-// Why explains why an item waits. fault.NotFound when it does not.
-func (q *Queue) Why(ctx context.Context, id ItemID) (Explanation, error) {
-	return Explanation{}, errors.ErrUnsupported
+func (cfg *Config) setDefaults() {
+	for _, d := range []struct {
+		field *time.Duration
+		def   time.Duration
+	}{
+		{&cfg.TTL, 30 * time.Second}, {&cfg.Grace, 15 * time.Second}, {&cfg.HoldWindow, 5 * time.Minute},
+		{&cfg.KeepEnded, time.Hour}, {&cfg.Unclaimed, time.Hour},
+	} {
+		if *d.field <= 0 {
+			*d.field = d.def
+		}
+	}
+	if cfg.MaxWaiting <= 0 {
+		cfg.MaxWaiting = 100_000
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
 }
 
-// Snapshot returns all items that have not ended: waiting ones first, in the order in which they would be served.
-func (q *Queue) Snapshot() []ItemStatus { return nil }
+func (cfg Config) limits() Limits {
+	return Limits{
+		TTL: cfg.TTL, Grace: cfg.Grace, HoldWindow: cfg.HoldWindow, KeepEnded: cfg.KeepEnded, Unclaimed: cfg.Unclaimed,
+		MaxWaiting: cfg.MaxWaiting,
+	}
+}
 
-// Subscribe signals, without content, that a snapshot would read differently. cancel ends it.
-func (q *Queue) Subscribe() (changed <-chan struct{}, cancel func()) { return nil, nil }
+// now reads both clocks. time.Since counts by the monotonic one.
+func (q *Queue) now() Instant { return Instant{Mono: time.Since(q.start), Wall: q.cfg.Now().UTC()} }
 
-// Ticket stands for an item that was submitted.
-type Ticket struct{}
+const (
+	watch     = 5 * time.Second // the core runs at least this often while leases exist, so that it notices when it was away
+	lastWords = 5 * time.Second // how long the ledger may take for what is left at the end
+	perTurn   = 256             // calls served between two decisions
+)
 
-// Wait returns the grant once it is durable; ErrWithdrawn when the item was withdrawn; ErrLost when its lease has been lost.
-// It may be called again and by several goroutines. The end of ctx leaves the item in the queue.
-func (t *Ticket) Wait(ctx context.Context) (Grant, error) { return Grant{}, errors.ErrUnsupported }
+// Run loads the ledger and works until ctx ends. It returns when all it started has ended and what was decided is durable.
+func (q *Queue) Run(ctx context.Context) error {
+	defer close(q.stopped)
+	if err := q.load(ctx); err != nil {
+		return err
+	}
+	writing, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	stop := make(chan struct{})
+	var w sync.WaitGroup
+	w.Go(func() { q.writer.run(writing, stop) })
+	q.serve(ctx)
+	close(stop)
+	time.AfterFunc(lastWords, cancel)
+	q.finish(&w)
+	return nil
+}
 
-// Withdraw takes the item out of the queue. fault.Conflict when it has been granted: Release it then.
-func (t *Ticket) Withdraw(ctx context.Context) error { return errors.ErrUnsupported }
+func (q *Queue) load(ctx context.Context) error {
+	items, rows, err := q.cfg.Ledger.Load(ctx)
+	if err != nil {
+		return fmt.Errorf("load the queue: %w", err)
+	}
+	last, err := q.cfg.Ledger.LastNodes(ctx)
+	if err != nil {
+		return fmt.Errorf("load the queue: %w", err)
+	}
+	q.core.Restore(q.now(), items, rows, last)
+	return nil
+}
+
+// serve is the owner goroutine.
+func (q *Queue) serve(ctx context.Context) {
+	changed, cancel := q.cfg.Fleet.Subscribe()
+	defer cancel()
+	q.core.SetFleet(q.now(), q.cfg.Fleet.Snapshot())
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for ctx.Err() == nil {
+		select {
+		case f := <-q.calls:
+			f()
+			q.more()
+		case rs := <-q.results:
+			q.settle(rs)
+		case <-changed:
+			q.core.SetFleet(q.now(), q.cfg.Fleet.Snapshot())
+			q.changed.notify()
+		case <-timer.C:
+			q.core.Tick(q.now())
+		case <-ctx.Done():
+			return
+		}
+		q.core.Place(q.now())
+		q.turn()
+		timer.Reset(q.pause())
+	}
+}
+
+// more serves calls that wait already, so that one decision and one batch for the ledger are for all of them.
+func (q *Queue) more() {
+	for range perTurn {
+		select {
+		case f := <-q.calls:
+			f()
+		default:
+			return
+		}
+	}
+}
+
+// finish lets the ledger have what was decided.
+func (q *Queue) finish(w *sync.WaitGroup) {
+	ended := make(chan struct{})
+	go func() { defer close(ended); w.Wait() }()
+	for {
+		q.turn()
+		select {
+		case rs := <-q.results:
+			q.settle(rs)
+		case <-ended:
+			return
+		}
+	}
+}
+
+// pause is how long nothing need be looked at.
+func (q *Queue) pause() time.Duration {
+	d := time.Hour
+	if at, ok := q.core.Next(); ok {
+		d = at - q.now().Mono
+	}
+	if q.core.Watching() {
+		d = min(d, watch)
+	}
+	return max(d, 0)
+}
+
+// turn passes on what the core has decided.
+func (q *Queue) turn() {
+	writes, events := q.core.Writes(), q.core.Events()
+	q.writer.add(writes)
+	for _, e := range events {
+		q.tell(e)
+	}
+	f := &figures{}
+	f.stats, f.waiting, f.busy, f.executors = q.core.Stats()
+	q.figures.Store(f)
+	if len(writes) > 0 || len(events) > 0 {
+		q.changed.notify()
+	}
+}
+
+// settle hears from the ledger.
+func (q *Queue) settle(rs []result) {
+	now := q.now()
+	for _, r := range rs {
+		if r.err != nil {
+			q.cfg.Log.Warn("the ledger has a newer epoch", "item", r.write.Row.Item, "epoch", r.write.Row.Epoch, "newest", r.newest)
+		}
+		q.core.Written(now, r.write, r.newest, r.err)
+		if ch := q.writes[r.write.No]; ch != nil {
+			ch <- r.err
+			delete(q.writes, r.write.No)
+		}
+	}
+}
+
+// tell makes an event known to those who wait for it.
+func (q *Queue) tell(e Event) {
+	g := e.Grant
+	switch e.Kind {
+	case Granted:
+		q.metrics.waited(q.core.since(g.Item, q.now()))
+		q.resolve(g.Item, g, nil)
+	case Withdrawn:
+		q.resolve(g.Item, Grant{}, ErrWithdrawn)
+	case Lost:
+		q.cfg.Log.Warn("lease lost", "item", g.Item, "epoch", g.Epoch, "node", g.Node)
+		if ch := q.losses[g]; ch != nil {
+			close(ch)
+			delete(q.losses, g)
+		}
+	case Ended:
+		delete(q.losses, g)
+	case Idled:
+		q.cfg.Fleet.Idle(e.Node)
+	}
+}
+
+// do runs f on the owner goroutine and waits for it.
+func (q *Queue) do(ctx context.Context, f func()) error {
+	done := make(chan struct{})
+	select {
+	case q.calls <- func() { f(); close(done) }:
+		<-done
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-q.stopped:
+		return errStopped()
+	}
+}
+
+func errStopped() error { return fault.New(fault.Unavailable, "the queue has stopped") }
+
+// keeper is the Queue as the roster sees it.
+type keeper struct{ q *Queue }
+
+func (k keeper) Held(ctx context.Context, n fleet.NodeName, _ uint64) (held []agent.Lease, err error) {
+	err = k.q.do(ctx, func() { held = k.q.core.Held(k.q.now(), n) })
+	return held, err
+}
+
+func (k keeper) Renewed(ctx context.Context, r fleet.Renewal) (garbage []agent.Lease) {
+	if err := k.q.do(ctx, func() { garbage = k.q.core.Renewed(k.q.now(), r) }); err != nil {
+		return nil // the next heartbeat tells again
+	}
+	return garbage
+}

@@ -1,0 +1,186 @@
+package queue
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/outwork-build/outwork/internal/fault"
+)
+
+// Ticket stands for an item that was submitted. Its methods may be called concurrently.
+type Ticket struct {
+	q     *Queue
+	id    ItemID
+	done  chan struct{} // closed when grant and err are set
+	grant Grant
+	err   error
+}
+
+// Wait returns the grant once it is durable; ErrWithdrawn when the item was withdrawn. It may be called again. The end of ctx
+// leaves the item in the queue.
+func (t *Ticket) Wait(ctx context.Context) (Grant, error) {
+	select {
+	case <-t.done:
+		return t.grant, t.err
+	default:
+	}
+	select {
+	case <-t.done:
+		return t.grant, t.err
+	case <-ctx.Done():
+		return Grant{}, fmt.Errorf("wait for an executor for %s: %w", t.id, ctx.Err())
+	case <-t.q.stopped:
+		return Grant{}, errStopped()
+	}
+}
+
+// Withdraw takes the item out of the queue. fault.Conflict when it has been granted: Release it then.
+func (t *Ticket) Withdraw(ctx context.Context) error {
+	var refused error
+	if err := t.q.do(ctx, func() { refused = t.q.core.Withdraw(t.q.now(), t.id) }); err != nil {
+		return err
+	}
+	return refused
+}
+
+// resolve ends the tickets of an item.
+func (q *Queue) resolve(id ItemID, g Grant, err error) {
+	for _, t := range q.tickets[id] {
+		t.grant, t.err = g, err
+		close(t.done)
+	}
+	delete(q.tickets, id)
+}
+
+// ticket makes one for an item that waits, or is granted already.
+func (q *Queue) ticket(id ItemID, g Grant, granted bool) *Ticket {
+	t := &Ticket{q: q, id: id, done: make(chan struct{})}
+	if granted {
+		t.grant = g
+		close(t.done)
+		return t
+	}
+	q.tickets[id] = append(q.tickets[id], t)
+	return t
+}
+
+// Submit puts an item into the queue. It is idempotent by ID: an item that waits already keeps its place, and one that the
+// ledger says is leased (after a restart) is granted at once, with the grant it has. An item whose Hold lease was lost is
+// refused with ErrLost, also after a restart; one whose Kill lease was lost, or that was released, is a new attempt with the
+// next epoch, so a resumed caller must compare the grant's epoch with the one it journaled.
+//
+// The epoch of an ended item is forgotten after Config.KeepEnded: an ID must not be submitted again later than that.
+// fault.Exhausted when too many wait, fault.Invalid for a wrong label expression.
+func (q *Queue) Submit(ctx context.Context, it Item) (*Ticket, error) {
+	var (
+		t       *Ticket
+		refused error
+	)
+	err := q.do(ctx, func() {
+		g, granted, err := q.core.Submit(q.now(), it)
+		if refused = err; err == nil {
+			t = q.ticket(it.ID, g, granted)
+		}
+	})
+	if err != nil {
+		return nil, fmt.Errorf("submit %s: %w", it.ID, err)
+	}
+	return t, refused
+}
+
+// Lost returns a channel that is closed when the lease is lost, after the ledger has it. It is closed already for a grant
+// that has ended. It never closes for one that is released later.
+func (q *Queue) Lost(g Grant) <-chan struct{} {
+	var ch chan struct{}
+	err := q.do(context.Background(), func() {
+		if ch = q.losses[g]; ch != nil {
+			return
+		}
+		ch = make(chan struct{})
+		if q.core.lives(g) {
+			q.losses[g] = ch
+		} else {
+			close(ch)
+		}
+	})
+	if err != nil {
+		return nil // the queue has stopped: nothing is lost any more
+	}
+	return ch
+}
+
+// Release ends a lease in good order and returns when the ledger has it. Close the lease on the machine first. fault.Stale
+// when the lease was lost meanwhile: nothing changed, and a holder whose work had ended may ignore it. When ctx ends first the
+// lease ends all the same.
+func (q *Queue) Release(ctx context.Context, g Grant) error {
+	written := make(chan error, 1)
+	var refused error
+	err := q.do(ctx, func() {
+		no, err := q.core.Release(q.now(), g)
+		if refused = err; err == nil {
+			q.writes[no] = written
+		}
+	})
+	switch {
+	case err != nil:
+		return fmt.Errorf("release %s: %w", g.Item, err)
+	case refused != nil:
+		return refused
+	}
+	select {
+	case err := <-written:
+		return err
+	case <-ctx.Done():
+		return fmt.Errorf("release %s: %w", g.Item, ctx.Err())
+	case <-q.stopped:
+		select {
+		case err := <-written:
+			return err
+		default:
+			return errStopped()
+		}
+	}
+}
+
+// Return gives back a lease that its holder never opened on the machine. The item waits again in its old place; the new
+// ticket gets a grant with the next epoch. fault.Stale when the lease has ended.
+func (q *Queue) Return(ctx context.Context, g Grant) (*Ticket, error) {
+	var (
+		t       *Ticket
+		refused error
+	)
+	err := q.do(ctx, func() {
+		if _, refused = q.core.Return(q.now(), g); refused == nil {
+			t = q.ticket(g.Item, Grant{}, false)
+		}
+	})
+	if err != nil {
+		return nil, fmt.Errorf("return %s: %w", g.Item, err)
+	}
+	return t, refused
+}
+
+// Why explains why an item waits. fault.NotFound when it does not.
+func (q *Queue) Why(ctx context.Context, id ItemID) (Explanation, error) {
+	var (
+		e       Explanation
+		refused error
+	)
+	if err := q.do(ctx, func() { e, refused = q.core.Why(id) }); err != nil {
+		return Explanation{}, fmt.Errorf("explain %s: %w", id, err)
+	}
+	return e, refused
+}
+
+// Snapshot returns all items that have not ended: waiting ones first, in the order in which they would be served. It is empty
+// before and after Run.
+func (q *Queue) Snapshot() []ItemStatus {
+	var all []ItemStatus
+	ctx, cancel := context.WithTimeoutCause(context.Background(), watch, fault.New(fault.Unavailable, "the queue does not run"))
+	defer cancel()
+	_ = q.do(ctx, func() { all = q.core.Snapshot() })
+	return all
+}
+
+// Subscribe signals, without content, that a snapshot would read differently. cancel ends it.
+func (q *Queue) Subscribe() (changed <-chan struct{}, cancel func()) { return q.changed.subscribe() }
