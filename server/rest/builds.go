@@ -74,8 +74,7 @@ func (s *server) builds() {
 		})
 	register(s, route{method: "POST", path: "/jobs/{job}/builds/{number}/rebuild", id: "rebuild", summary: "Start a build with this one's parameters", tag: "builds", scope: auth.Write, status: http.StatusCreated},
 		func(ctx context.Context, in *buildPath) (*body[api.Build], error) {
-			by := auth.From(ctx).User
-			id, err := s.Runner.Rebuild(ctx, in.id(), build.Cause{Kind: "rebuild", User: by, Text: fmt.Sprintf("Rebuild of #%d by user %s", in.Number, by)})
+			id, err := s.Runner.Rebuild(ctx, in.id(), auth.From(ctx).User)
 			if err != nil {
 				return nil, err
 			}

@@ -31,7 +31,7 @@ import (
 type Runner interface {
 	Trigger(ctx context.Context, job build.JobName, params map[string]string, cause build.Cause) (build.ID, error)
 	Abort(ctx context.Context, id build.ID, by string) error
-	Rebuild(ctx context.Context, id build.ID, cause build.Cause) (build.ID, error)
+	Rebuild(ctx context.Context, id build.ID, by string) (build.ID, error)
 }
 
 // Config is what the API stands on. Everything must be set but Log.

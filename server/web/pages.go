@@ -230,8 +230,7 @@ func (s *site) rebuild(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	by := auth.From(r.Context()).User
-	again, err := s.Runner.Rebuild(r.Context(), id, build.Cause{Kind: "rebuild", User: by, Text: "Rebuild of #" + strconv.Itoa(id.Number) + " by user " + by})
+	again, err := s.Runner.Rebuild(r.Context(), id, auth.From(r.Context()).User)
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,120 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/outwork-build/outwork/server"
+)
+
+// logFlags say how a long-lived verb reports on itself.
+type logFlags struct{ level, format string }
+
+func (l *logFlags) add(c *cobra.Command, level string) {
+	c.Flags().StringVar(&l.level, "log-level", level, "debug, info, warn or error")
+	c.Flags().StringVar(&l.format, "log-format", "text", "text or json")
+}
+
+func (l *logFlags) logger(w io.Writer) (*slog.Logger, error) {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(l.level)); err != nil {
+		return nil, errUsage{fmt.Errorf("--log-level %q: expected debug, info, warn or error", l.level)}
+	}
+	o := &slog.HandlerOptions{Level: level}
+	switch l.format {
+	case "text":
+		return slog.New(slog.NewTextHandler(w, o)), nil
+	case "json":
+		return slog.New(slog.NewJSONHandler(w, o)), nil
+	}
+	return nil, errUsage{fmt.Errorf("--log-format %q: expected text or json", l.format)}
+}
+
+// defaultData is where a controller keeps its data when it is not told: the system's place for root, the user's otherwise.
+func (e *env) defaultData() string {
+	if d := e.getenv("OUTWORK_DATA"); d != "" {
+		return d
+	}
+	if os.Geteuid() == 0 {
+		return "/var/lib/outwork"
+	}
+	if d := e.getenv("XDG_DATA_HOME"); d != "" {
+		return filepath.Join(d, "outwork")
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return "outwork-data"
+	}
+	return filepath.Join(home, ".local", "share", "outwork")
+}
+
+func (e *env) serverCmd() *cobra.Command {
+	var cfg server.Config
+	var tls server.TLS
+	var logs logFlags
+	var cacheGiB int64
+	c := &cobra.Command{
+		Use: "server", Short: "Run the controller: page, API and agents on one port",
+		Long: "Run the controller. Everything it keeps is in one data folder: the ledger (SQLite), logs, artifacts.\n" +
+			"The first start prints the admin's password, once. Every start prints a command with which one agent can join.\n" +
+			"SIGTERM or Ctrl-C stops it; running steps go on at their agents and are taken up again by the next start.",
+		Example: "  outwork server --data /var/lib/outwork\n  outwork server --listen 127.0.0.1:9000 --executors 2\n" +
+			"  outwork server --tls-cert ci.pem --tls-key ci.key --url https://ci.example.org:8080",
+		Args: exactly(0, "no argument"),
+		RunE: func(c *cobra.Command, _ []string) error {
+			log, err := logs.logger(e.err)
+			if err != nil {
+				return err
+			}
+			if (tls.Cert == "") != (tls.Key == "") {
+				return errUsage{errors.New("--tls-cert and --tls-key go together")}
+			}
+			if tls.Cert != "" {
+				cfg.TLS = &tls
+			}
+			cfg.Log, cfg.CacheBytes = log, cacheGiB<<30
+			s, err := server.New(c.Context(), cfg)
+			if err != nil {
+				return err
+			}
+			if err := e.greet(c.Context(), s); err != nil {
+				s.Close()
+				return err
+			}
+			return s.Run(c.Context())
+		},
+	}
+	f := c.Flags()
+	f.StringVar(&cfg.Data, "data", e.defaultData(), "folder of all that is kept (also $OUTWORK_DATA)")
+	f.StringVar(&cfg.Listen, "listen", first(e.getenv("OUTWORK_LISTEN"), ":8080"), "address of the one port (also $OUTWORK_LISTEN)")
+	f.StringVar(&cfg.URL, "url", e.getenv("OUTWORK_EXTERNAL_URL"), "address under which people and agents reach it (also $OUTWORK_EXTERNAL_URL; default: this host and the port)")
+	f.StringVar(&tls.Cert, "tls-cert", "", "certificate in PEM; serves HTTPS")
+	f.StringVar(&tls.Key, "tls-key", "", "its key in PEM")
+	f.IntVar(&cfg.Executors, "executors", 0, "executors of the built-in node, this machine; builds that run there can read the controller's data")
+	f.Int64Var(&cacheGiB, "cache-gib", 20, "disk space of stashes and artifacts, in GiB")
+	f.DurationVar(&cfg.HoldWindow, "hold", 5*time.Minute, "how long a step whose agent is silent is waited for before it is LOST")
+	logs.add(c, "info")
+	return c
+}
+
+// greet tells a person how to begin.
+func (e *env) greet(ctx context.Context, s *server.Server) error {
+	plain, t, err := s.Auth().CreateJoinToken(ctx, "", "", 0)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(e.out, "Outwork is at %s\n", s.URL())
+	if p := s.FirstPassword(); p != "" {
+		fmt.Fprintf(e.out, "First admin:     admin, password %s (shown only now)\n", p)
+	}
+	fmt.Fprintf(e.out, "To join an agent: outwork agent --url %s --token %s (once, until %s)\n", s.URL(), plain, t.Expires.Local().Format(time.TimeOnly))
+	return nil
+}

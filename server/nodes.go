@@ -1,0 +1,39 @@
+package server
+
+import (
+	"context"
+	"errors"
+
+	"github.com/outwork-build/outwork/fleet"
+)
+
+// builtIn is the name of the node that is the controller's own machine.
+const builtIn fleet.NodeName = "built-in"
+
+// nodes brings the nodes of this machine into the roster, as the configuration names them, and waits for the end.
+func (s *Server) nodes(ctx context.Context) error {
+	want := s.cfg.Nodes
+	if s.cfg.Executors > 0 {
+		want = append([]Local{{Name: builtIn, Executors: s.cfg.Executors}}, want...)
+	}
+	named := map[fleet.NodeName]bool{}
+	for _, l := range want {
+		named[l.Name] = true
+		n := fleet.Node{Name: l.Name, Labels: l.Labels, Executors: l.Executors, Mode: fleet.Normal, Launcher: fleet.LauncherSpec{Kind: "local"}, Created: s.cfg.Now().UTC()}
+		if err := s.roster.Put(ctx, n); err != nil {
+			if ctx.Err() != nil {
+				return nil
+			}
+			return err
+		}
+	}
+	for _, st := range s.roster.Snapshot() {
+		if st.Node.Launcher.Kind == "local" && !named[st.Node.Name] {
+			if err := s.roster.Remove(ctx, st.Node.Name); err != nil && !errors.Is(err, context.Canceled) {
+				return err
+			}
+		}
+	}
+	<-ctx.Done()
+	return nil
+}
