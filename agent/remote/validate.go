@@ -33,14 +33,19 @@ func tooLong(what string, n, limit int) error {
 }
 
 func checkString(what, s string, limit int) error {
+	if strings.IndexByte(s, 0) >= 0 {
+		return fault.New(fault.Invalid, "%s %q: contains a zero byte", what, s)
+	}
+	return checkName(what, s, limit)
+}
+
+// checkName is for what the machine makes a file name of itself, whatever is in it.
+func checkName(what, s string, limit int) error {
 	if len(s) > limit {
 		return tooLong(what, len(s), limit)
 	}
 	if !utf8.ValidString(s) {
 		return fault.New(fault.Invalid, "%s %q: expected UTF-8", what, s)
-	}
-	if strings.IndexByte(s, 0) >= 0 {
-		return fault.New(fault.Invalid, "%s %q: contains a zero byte", what, s)
 	}
 	return nil
 }
@@ -96,7 +101,7 @@ func checkOpen(r agent.OpenRequest) error {
 	if r.TTL < 0 {
 		return fault.New(fault.Invalid, "ttl is %v: expected 0 or more", r.TTL)
 	}
-	return first(checkLease(r.Lease), checkPath("job", r.Job), checkPath("workspace", r.Workspace), checkText("build", r.Build),
+	return first(checkLease(r.Lease), checkName("job", r.Job, maxPath), checkPath("workspace", r.Workspace), checkText("build", r.Build),
 		checkEnv(r.Env), checkDuration("ttl", r.TTL))
 }
 

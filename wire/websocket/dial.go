@@ -64,6 +64,9 @@ func Dial(ctx context.Context, c DialConfig) (wire.Link, error) {
 		conn, err := dial(ctx, network, addr)
 		return last.keep(conn), err
 	}
+	if err := throughTunnel(t, u); err != nil {
+		return nil, err
+	}
 	conn, resp, err := websocket.Dial(ctx, c.URL, &websocket.DialOptions{
 		HTTPClient:      &http.Client{Transport: t, CheckRedirect: NoRedirect},
 		HTTPHeader:      c.Header,
@@ -80,6 +83,22 @@ func Dial(ctx context.Context, c DialConfig) (wire.Link, error) {
 		return nil, fault.New(fault.Incompatible, "dial %s: the server does not speak %s: is it an outwork controller?", u.Redacted(), Subprotocol)
 	}
 	return l, nil
+}
+
+// throughTunnel makes t use CONNECT where it would not by itself.
+func throughTunnel(t *http.Transport, u *url.URL) error {
+	if u.Scheme != "http" && u.Scheme != "ws" {
+		return nil
+	}
+	proxy, err := t.Proxy(&http.Request{URL: &url.URL{Scheme: "http", Host: u.Host}})
+	if err != nil {
+		return fault.New(fault.Invalid, "proxy for %s: %w", u.Redacted(), err)
+	}
+	if proxy != nil && (proxy.Scheme == "http" || proxy.Scheme == "https") {
+		t.DialContext = tunnel(proxy, t.DialContext, t.TLSClientConfig)
+		t.Proxy = nil
+	}
+	return nil
 }
 
 func dialError(ctx context.Context, u *url.URL, resp *http.Response, err error) error {

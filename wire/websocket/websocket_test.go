@@ -76,6 +76,43 @@ func TestLinkThroughProxy(t *testing.T) {
 	})
 }
 
+func TestPlainLinkThroughProxy(t *testing.T) {
+	p := startProxy(t)
+	near, far := pair(t, false, http.ProxyURL(p.url))
+	go near.Write([]byte("through"))
+	got := make([]byte, 7)
+	if _, err := io.ReadFull(far, got); err != nil || string(got) != "through" {
+		t.Errorf("%q, %v", got, err)
+	}
+	if p.used.Load() != 1 {
+		t.Errorf("the proxy was used %d times", p.used.Load())
+	}
+}
+
+func TestProxyRefuses(t *testing.T) {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if user, password, ok := parseProxyAuth(r); !ok || user != "me" || password != "secret" {
+			t.Errorf("the proxy was given %q, %q", user, password)
+		}
+		http.Error(w, "no", http.StatusForbidden)
+	}))
+	defer s.Close()
+	u, err := url.Parse(s.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	u.User = url.UserPassword("me", "secret")
+	_, err = websocket.Dial(t.Context(), websocket.DialConfig{URL: "http://controller.test:80", Proxy: http.ProxyURL(u)})
+	if !fault.Is(err, fault.Unavailable) || !strings.Contains(err.Error(), "403") || strings.Contains(err.Error(), "secret") {
+		t.Errorf("%v", err)
+	}
+}
+
+func parseProxyAuth(r *http.Request) (string, string, bool) {
+	as := &http.Request{Header: http.Header{"Authorization": r.Header["Proxy-Authorization"]}}
+	return as.BasicAuth()
+}
+
 func BenchmarkLink(b *testing.B) {
 	wiretest.Benchmark(b, func(t testing.TB) (wire.Link, wire.Link) { return pair(t, false, nil) })
 }
@@ -195,6 +232,16 @@ func TestAcceptRefusesOthers(t *testing.T) {
 	h := http.Header{websocket.InstanceHeader: {strings.Repeat("x", 300)}}
 	if _, err := websocket.Dial(t.Context(), websocket.DialConfig{URL: s.URL, Header: h}); !fault.Is(err, fault.Invalid) {
 		t.Errorf("a long instance: %v", err)
+	}
+}
+
+func TestRefuse(t *testing.T) {
+	near, far := pair(t, false, nil)
+	go io.Copy(io.Discard, far)
+	go far.(wire.Refuser).Refuse(fault.New(fault.Conflict, "node %s is already connected", strings.Repeat("é", 200)))
+	_, err := wire.Handshake(t.Context(), near, wire.Hello{})
+	if !fault.Is(err, fault.Conflict) || !strings.Contains(err.Error(), "node éé") {
+		t.Errorf("%v (%v)", err, fault.Of(err))
 	}
 }
 
