@@ -54,19 +54,22 @@ func (r *reader) with(ctx context.Context, f func(*statements) error) error {
 	case st = <-r.free:
 	}
 	defer func() { r.free <- st }()
+	err := r.use(ctx, st, f)
+	if err != nil && ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return kinded(err)
+}
+
+func (r *reader) use(ctx context.Context, st *statements, f func(*statements) error) error {
 	if st.conn == nil {
 		conn, err := r.db.Conn(ctx)
 		if err != nil {
-			return kinded(fmt.Errorf("ledger: read: %w", err))
+			return fmt.Errorf("ledger: read: %w", err)
 		}
 		st.conn = conn
 	}
-	err := f(st)
-	if ctx.Err() != nil {
-		// An interrupted connection is in order, but its error is the caller's cause.
-		return errors.Join(context.Cause(ctx))
-	}
-	return kinded(err)
+	return f(st)
 }
 
 // read shows look the rows of one moment.

@@ -21,6 +21,7 @@ import (
 	"time"
 
 	_ "modernc.org/sqlite" // the driver "sqlite"
+	lib "modernc.org/sqlite/lib"
 
 	"github.com/outwork-build/outwork/internal/fault"
 	"github.com/outwork-build/outwork/store"
@@ -211,8 +212,11 @@ func (l *Ledger) Check(ctx context.Context) error {
 	return l.reader.do(ctx, func(db *sql.Conn) error {
 		for _, q := range []string{"PRAGMA integrity_check(10)", "PRAGMA foreign_key_check"} {
 			found, err := texts(ctx, db, q)
+			if c := code(err); c == lib.SQLITE_CORRUPT || c == lib.SQLITE_NOTADB {
+				found, err = append(found, err.Error()), nil
+			}
 			if err != nil {
-				return err
+				return fmt.Errorf("data folder %s: check: %w", l.dir, err)
 			}
 			if len(found) > 0 && !(len(found) == 1 && found[0] == "ok") {
 				return fault.New(fault.Internal, "data folder %s: %s is damaged: %q: restore a backup", l.dir, fileName, found)
