@@ -67,9 +67,11 @@ func isPlain(l string) bool {
 }
 
 // Nearest returns the known label that is nearest to a name that is not among them, if one is near enough to be what was
-// meant: of the same letters in another case, or at an edit distance of at most a third of its length, at least one.
+// meant: of the same letters in another case, or at an edit distance of at most a third of its length, or one if that is less
+// than all of it.
 func Nearest(name string, known []string) (string, bool) {
-	best, least := "", max(1, len([]rune(name))/3)+1
+	length := len([]rune(name))
+	best, least := "", min(max(1, length/3)+1, length)
 	for _, k := range known {
 		d := distance(fold(name), fold(k))
 		if k != name && (d < least || d == least && best != "" && k < best) {

@@ -1,0 +1,56 @@
+package queue
+
+import (
+	"testing"
+	"time"
+
+	"github.com/outwork-build/outwork/agent"
+	"github.com/outwork-build/outwork/fleet"
+)
+
+// TestTheControllerWasAway: a process that was stopped for a minute has not heard what its agents said.
+func TestTheControllerWasAway(t *testing.T) {
+	c := NewCore(Limits{TTL: 30 * time.Second, Grace: 15 * time.Second, HoldWindow: time.Minute, KeepEnded: time.Hour, Unclaimed: time.Hour, MaxWaiting: 10})
+	at := func(s int) Instant { return Instant{Mono: time.Duration(s) * time.Second} }
+	c.SetFleet(at(1), []fleet.Status{{Node: fleet.Node{Name: "a", Executors: 1}, State: fleet.Online, Assigned: []string{"a"}, Revision: 1}})
+	if _, _, err := c.Submit(at(1), Item{ID: "x", Policy: agent.Kill}); err != nil {
+		t.Fatal(err)
+	}
+	c.Place(at(1))
+	for _, w := range c.Writes() {
+		c.Written(at(1), w, 0, nil)
+	}
+	if e := c.Events(); len(e) != 1 || e[0].Kind != Granted {
+		t.Fatalf("events %v", e)
+	}
+	for s := 6; s <= 31; s += 5 {
+		c.Tick(at(s))
+	}
+	c.Tick(at(91))
+	if w := c.Writes(); len(w) != 0 {
+		t.Fatalf("lost while the controller was away: %+v", w)
+	}
+	for s := 96; s <= 131; s += 5 {
+		c.Tick(at(s))
+	}
+	if w := c.Writes(); len(w) != 0 {
+		t.Fatalf("lost before a whole new TTL was over: %+v", w)
+	}
+	c.Tick(at(136))
+	if w := c.Writes(); len(w) != 1 || w[0].Row.State != LeaseLost {
+		t.Fatalf("not lost in the end: %+v", w)
+	}
+}
+
+func TestSplitKeepsTheOrderOfEachItem(t *testing.T) {
+	row := func(id ItemID, op Op) Write { return Write{Op: op, Row: LeaseRow{Grant: Grant{Item: id}}} }
+	item := func(id ItemID, op Op) Write { return Write{Op: op, Item: Item{ID: id}} }
+	got := split([]Write{
+		item("a", PutOp), row("a", GrantOp), row("b", SetOp), item("c", PutOp), row("c", GrantOp), // one section
+		row("a", SetOp), item("b", DropOp), // a's end comes after its grant
+		item("b", PutOp), // b is new again
+	})
+	if len(got) != 3 || len(got[0].puts) != 2 || len(got[0].sets) != 1 || len(got[0].grants) != 2 || len(got[1].sets) != 1 || len(got[1].drops) != 1 || len(got[2].puts) != 1 {
+		t.Errorf("sections %+v", got)
+	}
+}
