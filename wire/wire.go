@@ -37,3 +37,8 @@ type Noisy interface {
 type Refuser interface {
 	Refuse(err error)
 }
+
+// Cutter is a Link that can be closed without telling the peer: for one that is taken for dead, and would not answer.
+type Cutter interface {
+	Cut()
+}

@@ -100,8 +100,8 @@ func (c *Conn) RoundTrip() time.Duration { return c.peer.Session().RoundTrip() }
 // LastHeard is when the last byte came from the agent.
 func (c *Conn) LastHeard() time.Time { return c.peer.Session().LastHeard() }
 
-// Drain asks the agent to close the link and to dial again not before retryAfter has passed. A launched agent, which does not
-// dial, ends.
+// Drain asks the agent to leave and to dial again not before retryAfter has passed. The caller closes the connection then; the
+// agent does after a second. A launched agent, which does not dial, ends.
 func (c *Conn) Drain(ctx context.Context, retryAfter time.Duration, reason string) error {
 	_, err := agentpb.NewControlClient(c.peer.Conn()).Drain(ctx, &agentpb.DrainRequest{RetryAfterMs: retryAfter.Milliseconds(), Reason: reason})
 	if err != nil {

@@ -21,6 +21,9 @@ import (
 // agents out as soon as they come is not to be stormed.
 const settledAfter = 5 * time.Second
 
+// farewell is how long the controller may take to close a connection that it has asked the agent to leave.
+const farewell = time.Second
+
 // Run is the agent. It returns nil when ctx has ended, and with Stdio or Once also when the connection was closed in good
 // order or drained. Kinds of its errors: fault.Invalid for a bad Config; fault.Unauthenticated or fault.Denied when the controller
 // does not take the credential or the token; fault.Incompatible when the versions do not fit; with Stdio or Once
@@ -215,9 +218,21 @@ func (a *program) stay(ctx context.Context, s *remote.Served) ending {
 		return ending{err: goodOrder(s.Err())}
 	case d := <-s.Drained():
 		a.cfg.Logger.Info("asked to come back later", "after", d.RetryAfter, "reason", d.Reason)
+		a.farewell(ctx, s)
 		return ending{retryAfter: d.RetryAfter}
 	case <-ctx.Done():
 		a.gate.drain(a.cfg.Drain, s.Done(), a.cfg.Logger)
 		return ending{}
+	}
+}
+
+// farewell leaves the closing to the controller for a moment: it is to have the answer to its request first.
+func (a *program) farewell(ctx context.Context, s *remote.Served) {
+	t := time.NewTimer(farewell)
+	defer t.Stop()
+	select {
+	case <-s.Done():
+	case <-t.C:
+	case <-ctx.Done():
 	}
 }

@@ -252,3 +252,5 @@ func startProxy(t testing.TB) (address string, used func() int) {
 	t.Cleanup(s.Close)
 	return s.URL, func() int { mu.Lock(); defer mu.Unlock(); return n }
 }
+
+func logTo(w io.Writer) *slog.Logger { return slog.New(slog.NewTextHandler(w, nil)) }

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/outwork-build/outwork/internal/fault"
+	"github.com/outwork-build/outwork/wire"
 )
 
 // ticks is into how many steps the watcher cuts the longest allowed silence.
@@ -42,8 +43,12 @@ func (s *Session) watch(heartbeat time.Duration) {
 			seen, silent = n, 0
 			continue
 		}
-		if silent++; silent >= ticks {
+		// A byte may have come up to a tick before it was seen: one tick less keeps to the promise.
+		if silent++; silent >= ticks-1 {
 			s.because(fault.New(fault.Unavailable, "%s has been silent for two heartbeats (%v)", s.link.Peer(), 2*heartbeat))
+			if c, ok := s.link.(wire.Cutter); ok {
+				c.Cut()
+			}
 			s.yamux.Close()
 			return
 		}

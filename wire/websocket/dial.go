@@ -19,7 +19,7 @@ import (
 )
 
 // dialTimeout bounds each of connecting, the TLS handshake and the server's answer.
-const dialTimeout = 20 * time.Second
+const dialTimeout = 10 * time.Second
 
 // DialConfig says where to dial and how. URL must be set.
 type DialConfig struct {

@@ -38,7 +38,7 @@ const refused = websocket.StatusCode(4000)
 // maxReason is how many bytes a close frame has for people.
 const maxReason = 123
 
-// link implements wire.Link, wire.Prober and wire.Refuser.
+// link implements wire.Link, wire.Prober, wire.Refuser and wire.Cutter.
 type link struct {
 	conn     *websocket.Conn
 	raw      net.Conn // below conn and its TLS: closing it ends everything at once
@@ -142,6 +142,12 @@ func (l *link) Write(p []byte) (int, error) {
 func (l *link) Close() error {
 	l.close(websocket.StatusNormalClosure, "")
 	return nil
+}
+
+// Cut closes at once.
+func (l *link) Cut() {
+	l.raw.Close()
+	l.Close()
 }
 
 // Refuse closes with a code of the private range, refused plus the kind.

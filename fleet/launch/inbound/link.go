@@ -27,7 +27,15 @@ func (l *link) Close() error {
 	return l.Link.Close()
 }
 
+// Cut closes without telling the peer, if the link below knows how.
+func (l *link) Cut() {
+	if c, ok := l.Link.(wire.Cutter); ok {
+		c.Cut()
+	}
+	l.Close()
+}
+
 func (l *link) replace() {
 	l.replaced.Store(true)
-	l.Close()
+	l.Cut()
 }
