@@ -279,10 +279,11 @@ func (l *lexer) word(start mark) {
 		}
 		l.rune()
 	}
+	word := l.src[start.off:l.off]
 	if l.resume != resumeNot {
 		l.afterShortName()
 	}
-	l.emit(l.wordKind(l.src[start.off:l.off]), start, "")
+	l.emit(l.wordKind(word), start, "")
 }
 
 // afterShortName decides, after $name inside a string, whether .name follows or the string's text.

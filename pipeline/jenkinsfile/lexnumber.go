@@ -8,64 +8,71 @@ import (
 
 // number reads a number. A point belongs to it only when a digit follows.
 func (l *lexer) number(start mark) {
-	k := tInt
-	decimal := true // may go on with a fraction, an exponent or a suffix of a decimal
-	if l.src[l.off] == '0' {
-		l.off++
-		decimal = l.afterZero(start)
-	} else {
-		l.off++
-		l.digits(isDigit)
-	}
-	switch c := l.peek(0); {
-	case strings.IndexByte("lLiIgG", c) >= 0 && c != 0:
-		l.off++
-	case decimal && c == '.' && isDigit(l.peek(1)):
-		k = tDecimal
-		l.off++
-		l.digits(isDigit)
-		l.exponent()
-		l.decimalSuffix("fFdDgG")
-	case decimal && (c == 'e' || c == 'E') && l.atExponent():
-		k = tDecimal
-		l.exponent()
-		l.decimalSuffix("fFdDgG")
-	case decimal && strings.IndexByte("fFdD", c) >= 0 && c != 0:
-		k = tDecimal
-		l.off++
-	}
-	if text := l.src[start.off:l.off]; strings.Contains(text, "__") || text[len(text)-1] == '_' {
-		if text[len(text)-1] == '_' {
-			l.fail(start, "a number cannot end with an underscore")
-			return
-		}
+	k, ok := l.scanNumber()
+	if !ok {
+		l.fail(start, "a number is not complete: %s", shorten(l.src[start.off:l.off]))
+		return
 	}
 	l.emit(k, start, "")
 }
 
+// scanNumber steps over a number and says whether it is one.
+func (l *lexer) scanNumber() (k kind, ok bool) {
+	decimal := true // may go on with a fraction, an exponent or a suffix of a decimal
+	l.off++
+	if l.src[l.off-1] == '0' {
+		decimal, ok = l.afterZero()
+	} else {
+		ok = l.digits(isDigit)
+	}
+	if !ok {
+		return tInt, false
+	}
+	c := l.peek(0)
+	switch {
+	case oneOf(c, "lLiIgG"):
+		l.off++
+		return tInt, true
+	case decimal && c == '.' && isDigit(l.peek(1)):
+		l.off++
+		if !l.digits(isDigit) {
+			return tDecimal, false
+		}
+		if oneOf(l.peek(0), "eE") && !l.exponent() {
+			return tDecimal, false
+		}
+	case decimal && oneOf(c, "eE"):
+		if !l.exponent() {
+			return tDecimal, false
+		}
+	case decimal && oneOf(c, "fFdD"):
+	default:
+		return tInt, true
+	}
+	if oneOf(l.peek(0), "fFdDgG") {
+		l.off++
+	}
+	return tDecimal, true
+}
+
+func oneOf(c byte, set string) bool { return c != 0 && strings.IndexByte(set, c) >= 0 }
+
 // afterZero reads what may follow a leading zero and reports whether the number is a decimal so far.
-func (l *lexer) afterZero(start mark) bool {
+func (l *lexer) afterZero() (decimal, ok bool) {
 	switch c := l.peek(0); {
 	case c == 'x' || c == 'X':
 		l.off++
-		if hexDigit(l.peek(0)) < 0 {
-			l.fail(start, "unexpected char after 0x: expecting a hexadecimal digit")
-			return false
-		}
-		l.digits(func(c byte) bool { return hexDigit(c) >= 0 })
-		return false
-	case (c == 'b' || c == 'B') && (l.peek(1) == '0' || l.peek(1) == '1'):
+		return false, hexDigit(l.peek(0)) >= 0 && l.digits(func(c byte) bool { return hexDigit(c) >= 0 })
+	case c == 'b' || c == 'B':
 		l.off++
-		l.digits(func(c byte) bool { return c == '0' || c == '1' })
-		return false
+		binary := func(c byte) bool { return c == '0' || c == '1' }
+		return false, binary(l.peek(0)) && l.digits(binary)
 	case isDigit(c) && l.leadingZeroDecimal():
-		l.digits(isDigit)
-		return true
+		return true, l.digits(isDigit)
 	case c >= '0' && c <= '7':
-		l.digits(func(c byte) bool { return c >= '0' && c <= '7' })
-		return false
+		return false, l.digits(func(c byte) bool { return c >= '0' && c <= '7' })
 	}
-	return true
+	return true, true
 }
 
 // leadingZeroDecimal looks ahead for digits followed by a fraction, an exponent or a suffix: 09.5, 07f.
@@ -86,36 +93,24 @@ func (l *lexer) leadingZeroDecimal() bool {
 	return false
 }
 
-// digits reads digits and the underscores between them.
-func (l *lexer) digits(is func(byte) bool) {
+// digits reads digits and the underscores between them; an underscore may not be the last.
+func (l *lexer) digits(is func(byte) bool) bool {
 	for is(l.peek(0)) || l.peek(0) == '_' {
 		l.off++
 	}
+	return l.src[l.off-1] != '_'
 }
 
-func (l *lexer) atExponent() bool {
-	c := l.peek(1)
-	if c == '+' || c == '-' {
-		c = l.peek(2)
-	}
-	return isDigit(c) || c == '_'
-}
-
-func (l *lexer) exponent() {
-	if c := l.peek(0); c != 'e' && c != 'E' || !l.atExponent() {
-		return
-	}
+// exponent reads e+12.
+func (l *lexer) exponent() bool {
 	l.off++
-	if c := l.peek(0); c == '+' || c == '-' {
+	if oneOf(l.peek(0), "+-") {
 		l.off++
 	}
-	l.digits(isDigit)
-}
-
-func (l *lexer) decimalSuffix(set string) {
-	if c := l.peek(0); c != 0 && strings.IndexByte(set, c) >= 0 {
-		l.off++
+	if !isDigit(l.peek(0)) && l.peek(0) != '_' {
+		return false
 	}
+	return l.digits(isDigit)
 }
 
 // numberLit makes the literal of a number's text.

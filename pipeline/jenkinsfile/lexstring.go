@@ -327,11 +327,10 @@ func (l *lexer) slashy(start mark) {
 	l.slashyText(start, true)
 }
 
-// slashyText reads a piece of a slashy string. A star may not come first in it: the grammar keeps it apart from comments.
+// slashyText reads a piece of a slashy string.
 func (l *lexer) slashyText(start mark, first bool) {
 	from := l.off
-	l.buf = append(l.buf[:0], l.src[from:l.off]...)
-	starOK := false
+	l.buf = l.buf[:0]
 	for {
 		if l.off >= len(l.src) {
 			l.short = 0
@@ -352,13 +351,6 @@ func (l *lexer) slashyText(start mark, first bool) {
 				return
 			}
 			l.copyRune(false)
-			starOK = false
-			continue
-		case c == '*' && !starOK:
-			l.off++
-			l.short = max(l.short-1, 0)
-			l.fail(start, "unexpected char: '*' in a /string/")
-			return
 		case c == '\\' && l.peek(1) == '/':
 			l.off += 2
 			l.buf = append(l.buf, '/')
@@ -378,7 +370,6 @@ func (l *lexer) slashyText(start mark, first bool) {
 		default:
 			l.copyRune(false)
 		}
-		starOK = true
 	}
 }
 

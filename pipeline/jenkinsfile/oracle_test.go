@@ -83,3 +83,20 @@ func TestGrammarAgreesWithGroovy(t *testing.T) {
 	}
 	t.Logf("%d hand-written cases", len(cases))
 }
+
+// TestCorpusAgreesWithGroovy makes sure that what we take for realistic is valid.
+func TestCorpusAgreesWithGroovy(t *testing.T) {
+	var texts []string
+	for _, path := range corpus(t) {
+		src, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		texts = append(texts, string(src))
+	}
+	for i, a := range groovyAnswers(t, texts) {
+		if !a.OK {
+			t.Errorf("%s: groovy: %s", corpus(t)[i], a.Error)
+		}
+	}
+}

@@ -19,8 +19,8 @@ func (p *parser) classDecl(start int, m *mods) Stmt {
 		p.newlines()
 	}
 	p.superTypes(d)
-	outer, nested := p.class, p.nested
-	p.class, p.nested = d.Name, 0
+	outer, kind, nested := p.class, p.kindOf, p.nested
+	p.class, p.kindOf, p.nested = d.Name, d.Kind, 0
 	if d.Kind == "enum" {
 		p.newlines()
 		p.enumBody(d)
@@ -29,7 +29,7 @@ func (p *parser) classDecl(start int, m *mods) Stmt {
 		d.Members = p.members(open, d.Kind)
 		p.closeBlock(open)
 	}
-	p.class, p.nested = outer, nested
+	p.class, p.kindOf, p.nested = outer, kind, nested
 	d.At = p.at(start)
 	return d
 }
@@ -169,6 +169,9 @@ func (p *parser) constructor() Stmt {
 	d.Params = p.params()
 	d.Throws = p.throws()
 	p.newlines()
+	if first := p.afterNewlines(p.i + 1); p.kindAt(first) == kThis || p.kindAt(first) == kSuper {
+		p.ctorCall = first
+	}
 	d.Body = p.methodBody()
 	d.At = p.at(start)
 	return d
@@ -260,12 +263,12 @@ func (p *parser) enumConstant() *EnumConst {
 
 // classBody reads the body of an anonymous class.
 func (p *parser) classBody() []Stmt {
-	class, nested := p.class, p.nested
-	p.class, p.nested = "?", 0
+	class, kind, nested := p.class, p.kindOf, p.nested
+	p.class, p.kindOf, p.nested = "?", "class", 0
 	open := p.take()
 	body := p.members(open, "class")
 	p.closeBlock(open)
-	p.class, p.nested = class, nested
+	p.class, p.kindOf, p.nested = class, kind, nested
 	if body == nil {
 		body = []Stmt{}
 	}

@@ -40,6 +40,9 @@ func (p *parser) modifiers() *mods {
 func (p *parser) addModifier(m *mods) {
 	i := p.take()
 	word := p.text(i)
+	if word == "threadsafe" {
+		p.fail(i, "Unknown type: \"threadsafe\"")
+	}
 	if m.has(word) {
 		p.fail(i, "Cannot repeat modifier: %s", word)
 	}
@@ -195,11 +198,21 @@ func (p *parser) method(start int, m *mods, t *TypeRef) Stmt {
 	if p.kindAt(p.afterNewlines(p.i)) == tLBrace {
 		p.newlines()
 		d.Body = p.methodBody()
-	} else if p.class == "" {
-		p.fail(start, "You defined a method without body. Try adding a body, or declare it abstract.")
 	}
+	p.checkBody(start, m, d)
 	d.At = p.at(start)
 	return d
+}
+
+// checkBody requires a body of methods and forbids it of abstract ones.
+func (p *parser) checkBody(start int, m *mods, d *MethodDecl) {
+	abstract := p.class != "" && (m.has("abstract") || p.kindOf == "interface")
+	switch {
+	case abstract && d.Body != nil:
+		p.fail(start, "Abstract methods do not define a body.")
+	case !abstract && d.Body == nil:
+		p.fail(start, "You defined a method without body. Try adding a body, or declare it abstract.")
+	}
 }
 
 func (p *parser) methodName() string {

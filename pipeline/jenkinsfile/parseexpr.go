@@ -90,33 +90,10 @@ func (p *parser) commandExpression() Expr {
 func (p *parser) expression(lc int) Expr {
 	p.enter()
 	defer p.leave()
-	if p.is(tLParen) {
-		if x := p.castExpression(lc); x != nil {
-			return x
-		}
-		if p.atMultiAssign() {
-			return p.multiAssign(lc)
-		}
+	if p.is(tLParen) && p.atMultiAssign() {
+		return p.multiAssign(lc)
 	}
 	return p.assignment(lc)
-}
-
-// castExpression reads (Type) expression, or returns nil.
-func (p *parser) castExpression(lc int) Expr {
-	end, ok := p.scanType(p.i + 1)
-	if !ok || p.kindAt(end) != tRParen || !p.kindAt(end+1).startsExpression() {
-		return nil
-	}
-	start := p.i
-	var x Expr
-	p.try(tryCastExpr, func() {
-		p.take()
-		t := p.typeSpec()
-		p.take()
-		operand := p.expression(lc)
-		x = &Cast{At: p.at(start), Type: t, X: operand}
-	})
-	return x
 }
 
 // atMultiAssign reports whether (a, b) = is at hand.
@@ -173,7 +150,11 @@ func (p *parser) assignment(lc int) Expr {
 func (p *parser) checkTarget(x Expr, op int) {
 	what := ""
 	switch x := x.(type) {
-	case *Ident, *Property, *Index:
+	case *Property:
+		if !x.Method {
+			return
+		}
+	case *Ident, *Index:
 		return
 	case *Paren:
 		p.checkTarget(x.X, op)
@@ -342,7 +323,7 @@ func (p *parser) castUnary() Expr {
 	}
 	start := p.i
 	var x Expr
-	p.try(tryCastUnary, func() {
+	p.try(tryCast, func() {
 		p.enter()
 		defer p.leave()
 		p.take()

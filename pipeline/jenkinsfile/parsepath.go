@@ -166,6 +166,7 @@ func (p *parser) callArgs(x Expr) Expr {
 	if t, ok := x.(*ClassLit); ok {
 		p.fail(p.i, "Primitive type literal: %s cannot be used as a method name", t.Type.Name)
 	}
+	p.checkConstructorCall(x)
 	c := callTo(x)
 	open := p.take()
 	a := p.arguments(tRParen)
@@ -174,6 +175,14 @@ func (p *parser) callArgs(x Expr) Expr {
 	c.Named, c.Args = a.named, a.plain
 	c.At = p.from(x)
 	return c
+}
+
+// checkConstructorCall allows this(…) and super(…) only where a constructor begins.
+func (p *parser) checkConstructorCall(x Expr) {
+	id, ok := x.(*Ident)
+	if ok && (id.Name == "this" || id.Name == "super") && p.i-1 != p.ctorCall {
+		p.fail(p.i, "Constructor call must be the first statement in a constructor.")
+	}
 }
 
 // appendBlock reads { … } after a call, whose last argument it becomes, or after anything else, which it calls.
@@ -265,7 +274,7 @@ func (p *parser) atLabel() bool {
 	switch k := p.kind(); {
 	case k == tIdent || k == tInt || k == tDecimal || k == tString || k.isNameKeyword():
 		return p.ahead(1) == tColon
-	case k == tLParen || k == tStrStart:
+	case k == tLParen || k == tStrStart || k == tLBrack || k == tLBrace:
 		end, ok := p.scanBalanced(p.i)
 		return ok && p.kindAt(end) == tColon
 	}
@@ -357,7 +366,7 @@ func (p *parser) commandArgs(x Expr) Expr {
 
 func (p *parser) commandArg(c *Call) {
 	start := p.i
-	if !p.atCommandLabel() {
+	if !p.atLabel() {
 		c.Args = append(c.Args, p.expression(0))
 		return
 	}
@@ -366,14 +375,4 @@ func (p *parser) commandArg(c *Call) {
 	p.newlines()
 	v := p.expression(0)
 	c.Named = append(c.Named, &NamedArg{At: p.at(start), Key: key, Value: v})
-}
-
-// atCommandLabel is atLabel where any primary expression may be the key.
-func (p *parser) atCommandLabel() bool {
-	switch k := p.kind(); k {
-	case tLBrack, tLBrace:
-		end, ok := p.scanBalanced(p.i)
-		return ok && p.kindAt(end) == tColon
-	}
-	return p.atLabel()
 }

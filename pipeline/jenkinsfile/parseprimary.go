@@ -143,7 +143,9 @@ func (p *parser) part() (x Expr, lazy bool) {
 	switch p.kind() {
 	case tLBrace:
 		return p.bracedPart()
-	case tIdent, kThis, kSuper:
+	case kThis, kSuper:
+		return p.primary(), false
+	case tIdent:
 		x = p.primary()
 		for p.is(tDot) {
 			p.take()
@@ -222,5 +224,8 @@ func (p *parser) arraySizes(n *New) {
 			n.Dims = append(n.Dims, p.expression(0))
 		}
 		p.closeParen(tRBrack, open)
+	}
+	if len(n.Dims) == 0 {
+		p.fail(p.last, "No expression for the array constructor call")
 	}
 }

@@ -33,7 +33,7 @@ func Parse(name, source string) (*File, error) {
 		return nil, fault.With(fault.Invalid, Errors{err})
 	}
 	l := lex(source)
-	p := &parser{name: name, src: source, toks: l.tokens, quietEOF: l.swallowed, last: -1}
+	p := &parser{name: name, src: source, toks: l.tokens, quietEOF: l.swallowed, last: -1, ctorCall: -1, partner: partners(l.tokens)}
 	p.budget = stepsPerToken*len(p.toks) + 1000
 	f := p.parse()
 	if len(p.errs) > 0 {
@@ -48,8 +48,10 @@ type parser struct {
 	name string
 	src  string
 	toks []token
-	i    int // the token at hand
-	last int // the last token taken that is no newline; -1 before the first
+	// partner has, for each opening bracket or string with parts, the index of what closes it; 0 when nothing does.
+	partner []int32
+	i       int // the token at hand
+	last    int // the last token taken that is no newline; -1 before the first
 
 	depth  int
 	budget int
@@ -58,6 +60,8 @@ type parser struct {
 	// lastPath is the path expression that was completed last; commands may follow only a path.
 	lastPath Expr
 	class    string // name of the class whose body is read; "" outside
+	kindOf   string // what the class is: class, interface, …
+	ctorCall int    // the token at which this(…) or super(…) may stand; -1 for none
 	nested   int    // 0 at the top of the script, where methods and classes may stand
 
 	errs     Errors
@@ -110,6 +114,38 @@ func splitImports(body []Stmt) (rest []Stmt, imports []*Import) {
 		rest = append(rest, s)
 	}
 	return rest, imports
+}
+
+// partners pairs the brackets. A bracket inside of which another kind is closed has no partner.
+func partners(toks []token) []int32 {
+	out := make([]int32, len(toks))
+	var stack []int32
+	for i := range toks {
+		switch k := toks[i].kind; k {
+		case tLParen, tLBrack, tLBrace, tStrStart:
+			stack = append(stack, int32(i))
+		case tRParen, tRBrack, tRBrace, tStrEnd:
+			if n := len(stack) - 1; n >= 0 {
+				if open := stack[n]; closes(toks[open].kind, k) {
+					out[open] = int32(i)
+				}
+				stack = stack[:n]
+			}
+		}
+	}
+	return out
+}
+
+func closes(open, end kind) bool {
+	switch open {
+	case tLParen:
+		return end == tRParen
+	case tLBrack:
+		return end == tRBrack
+	case tLBrace:
+		return end == tRBrace
+	}
+	return end == tStrEnd
 }
 
 // Tokens.
@@ -278,9 +314,7 @@ func (p *parser) link(n int) {
 
 // Things that are tried.
 const (
-	tryCastExpr uint8 = iota
-	tryCastUnary
-	tryLabel
+	tryCast uint8 = iota
 	tryParams
 )
 
@@ -290,7 +324,8 @@ func (p *parser) try(what uint8, f func()) (ok bool) {
 	if p.failed[key] {
 		return false
 	}
-	i, last, depth, path, class, nested := p.i, p.last, p.depth, p.lastPath, p.class, p.nested
+	i, last, path := p.i, p.last, p.lastPath
+	ctx := p.scope()
 	p.trying++
 	defer func() {
 		p.trying--
@@ -301,7 +336,8 @@ func (p *parser) try(what uint8, f func()) (ok bool) {
 		if _, mine := r.(*Error); !mine || p.fatal {
 			panic(r)
 		}
-		p.i, p.last, p.depth, p.lastPath, p.class, p.nested = i, last, depth, path, class, nested
+		p.i, p.last, p.lastPath = i, last, path
+		p.restore(ctx)
 		if p.failed == nil {
 			p.failed = map[attempt]bool{}
 		}
@@ -312,6 +348,18 @@ func (p *parser) try(what uint8, f func()) (ok bool) {
 	return true
 }
 
+// scope is where in the script the parser stands.
+type scope struct {
+	depth, nested int
+	class, kindOf string
+}
+
+func (p *parser) scope() scope { return scope{p.depth, p.nested, p.class, p.kindOf} }
+
+func (p *parser) restore(c scope) {
+	p.depth, p.nested, p.class, p.kindOf = c.depth, c.nested, c.class, c.kindOf
+}
+
 // Recovery.
 
 // guarded reads one statement. An error in it is noted, and false returned, unless something is being tried.
@@ -319,7 +367,7 @@ func (p *parser) guarded(prev kind) (s Stmt, ok bool) {
 	if p.trying > 0 {
 		return p.statement(prev), true
 	}
-	depth, class, nested := p.depth, p.class, p.nested
+	ctx := p.scope()
 	defer func() {
 		r := recover()
 		if r == nil {
@@ -329,7 +377,7 @@ func (p *parser) guarded(prev kind) (s Stmt, ok bool) {
 		if !mine || p.fatal {
 			panic(r)
 		}
-		p.depth, p.class, p.nested = depth, class, nested
+		p.restore(ctx)
 		p.note(e)
 		ok = false
 	}()
@@ -351,27 +399,47 @@ func (p *parser) note(e *Error) {
 	}
 }
 
-// resync steps to the end of a statement that could not be read: a separator or a closing brace of the block it stands in.
-func (p *parser) resync() {
-	depth := 0
-	for {
-		switch p.kind() {
-		case tEOF:
-			return
-		case tLBrace:
-			depth++
-		case tRBrace:
-			if depth == 0 {
-				return
-			}
-			depth--
-		case tSemi, tNewline:
-			if depth == 0 {
+// resync steps to the end of a statement that could not be read, which began at the token start: a separator outside of its
+// brackets, or the closing brace of the block it stands in.
+func (p *parser) resync(start int) {
+	var open []kind
+	for i := start; ; i++ {
+		k := p.toks[i].kind
+		if i >= p.i {
+			p.i = i
+			if k == tEOF || len(open) == 0 && (k == tSemi || k == tNewline || k == tRBrace) || k == tRBrace && !within(open) {
 				return
 			}
 		}
-		p.take()
+		switch k {
+		case tEOF:
+			return
+		case tLParen, tLBrack, tLBrace:
+			open = append(open, k)
+		case tRParen, tRBrack:
+			if n := len(open) - 1; n >= 0 && open[n] != tLBrace {
+				open = open[:n]
+			}
+		case tRBrace:
+			for n := len(open) - 1; n >= 0; n-- {
+				k := open[n]
+				open = open[:n]
+				if k == tLBrace {
+					break
+				}
+			}
+		}
 	}
+}
+
+// within reports whether a brace is open.
+func within(open []kind) bool {
+	for _, k := range open {
+		if k == tLBrace {
+			return true
+		}
+	}
+	return false
 }
 
 // statements reads statements up to the end token, which it leaves. open is the token that opened the block, or -1.
@@ -386,10 +454,11 @@ func (p *parser) statements(end kind, open int) []Stmt {
 		if p.is(tEOF) {
 			p.unclosed(open)
 		}
+		start := p.i
 		s, ok := p.guarded(prev)
 		switch {
 		case !ok:
-			p.resync()
+			p.resync(start)
 		default:
 			list = append(list, s)
 			p.endStatement(end, open)
@@ -439,7 +508,7 @@ func (p *parser) endStatement(end kind, open int) {
 		panic(e)
 	}
 	p.note(e)
-	p.resync()
+	p.resync(p.i)
 }
 
 func (p *parser) noteUnopened() {
@@ -460,38 +529,33 @@ func (p *parser) unclosed(open int) {
 	panic(p.errorAt(p.toks[culprit].start.pos(), "this '{' is never closed: expecting '}', found end of file (line %d)", end.line))
 }
 
-// culprit guesses which brace lacks its partner: the first one whose partner stands further to the left than the line that
-// opened it, for that partner was meant for another; else the innermost open one.
+// culprit guesses which brace lacks its partner: the first one whose partner begins a line further to the left than the
+// line that opened it, for that partner was meant for another; else the innermost open one.
 func (p *parser) culprit(open int) int {
 	type brace struct{ tok, indent int }
 	var stack []brace
+	line, indent := int32(0), 0
 	for i := range p.toks {
-		switch p.toks[i].kind {
+		t := &p.toks[i]
+		first := t.start.line > line && t.kind != tNewline
+		if first {
+			line, indent = t.start.line, int(t.start.col)-1
+		}
+		switch t.kind {
 		case tLBrace:
-			stack = append(stack, brace{i, p.indent(i)})
+			stack = append(stack, brace{i, indent})
 		case tRBrace:
 			if len(stack) == 0 {
 				return open
 			}
 			b := stack[len(stack)-1]
 			stack = stack[:len(stack)-1]
-			if p.firstOnLine(i) && p.indent(i) < b.indent && p.toks[i].start.line != p.toks[b.tok].start.line {
+			if first && indent < b.indent && line != p.toks[b.tok].start.line {
 				return b.tok
 			}
 		}
 	}
 	return open
-}
-
-// indent returns the number of blanks that begin the line of a token.
-func (p *parser) indent(i int) int {
-	line := sourceLine(p.src, int(p.toks[i].start.off))
-	return len(line) - len(strings.TrimLeft(line, " \t"))
-}
-
-func (p *parser) firstOnLine(i int) bool {
-	t := p.toks[i].start
-	return int(t.col) == p.indent(i)+1
 }
 
 // closeBlock takes the brace that ends the block which the token open began.

@@ -346,6 +346,15 @@ func (p *parser) switchStatement() Stmt {
 	for p.is(kCase) || p.is(kDefault) {
 		s.Cases = append(s.Cases, p.switchCase(open))
 	}
+	defaults := 0
+	for _, c := range s.Cases {
+		if c.Value == nil {
+			defaults++
+		}
+	}
+	if defaults > 1 {
+		p.fail(start, "The default case is already defined.")
+	}
 	p.nested--
 	p.closeBlock(open)
 	s.At = p.at(start)
@@ -386,19 +395,17 @@ func (p *parser) caseBody(open int) []Stmt {
 		case tEOF:
 			p.unclosed(open)
 		}
+		start := p.i
 		s, ok := p.guarded(prev)
+		prev = tEOF
 		if !ok {
-			p.resync()
-			prev = tEOF
+			p.resync(start)
 			continue
 		}
 		list = append(list, s)
 		if !p.is(kCase) && !p.is(kDefault) {
 			p.endStatement(tRBrace, open)
-		} else {
-			p.expected("'}'")
 		}
-		prev = tEOF
 	}
 }
 

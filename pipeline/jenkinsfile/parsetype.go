@@ -10,19 +10,8 @@ import (
 
 // scanBalanced steps from an opening bracket to behind its partner.
 func (p *parser) scanBalanced(i int) (int, bool) {
-	depth := 0
-	for ; i < len(p.toks); i++ {
-		switch p.toks[i].kind {
-		case tLParen, tLBrack, tLBrace, tStrStart:
-			depth++
-		case tRParen, tRBrack, tRBrace, tStrEnd:
-			depth--
-			if depth == 0 {
-				return i + 1, true
-			}
-		case tEOF:
-			return i, false
-		}
+	if end := int(p.partner[i]); end > 0 {
+		return end + 1, true
 	}
 	return i, false
 }

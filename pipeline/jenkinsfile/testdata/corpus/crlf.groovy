@@ -1,0 +1,14 @@
+pipeline {
+    agent any
+    stages {
+        stage('A') {
+            steps {
+                sh '''
+                    one
+                    two
+                '''
+                echo 'x' // comment
+            }
+        }
+    }
+}
