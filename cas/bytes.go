@@ -108,3 +108,18 @@ func (v *Verifier) finish(err error) error {
 	}
 	return io.EOF
 }
+
+// UntilDone returns a reader of r that fails with the context's cause once ctx has ended.
+func UntilDone(ctx context.Context, r io.Reader) io.Reader { return untilDone{ctx, r} }
+
+type untilDone struct {
+	ctx context.Context
+	r   io.Reader
+}
+
+func (u untilDone) Read(p []byte) (int, error) {
+	if u.ctx.Err() != nil {
+		return 0, context.Cause(u.ctx)
+	}
+	return u.r.Read(p)
+}

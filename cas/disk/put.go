@@ -22,7 +22,7 @@ func (s *Store) Put(ctx context.Context, d cas.Digest, r io.Reader) error {
 	if _, ok := s.use(d, 0); ok {
 		return nil
 	}
-	if err := s.put(ctx, d, untilDone{ctx, cas.NewVerifier(d, r)}); err != nil {
+	if err := s.put(ctx, d, cas.UntilDone(ctx, cas.NewVerifier(d, r))); err != nil {
 		return fmt.Errorf("put %s: %w", d, err)
 	}
 	return nil
@@ -157,17 +157,4 @@ func full(err error) error {
 		return fmt.Errorf("%w: %w", cas.ErrFull, err)
 	}
 	return err
-}
-
-// untilDone is a reader that ends with its context.
-type untilDone struct {
-	ctx context.Context
-	r   io.Reader
-}
-
-func (u untilDone) Read(p []byte) (int, error) {
-	if u.ctx.Err() != nil {
-		return 0, context.Cause(u.ctx)
-	}
-	return u.r.Read(p)
 }

@@ -104,7 +104,7 @@ func (s *Store) Put(ctx context.Context, d cas.Digest, r io.Reader) error {
 func receive(ctx context.Context, d cas.Digest, r io.Reader) ([]byte, error) {
 	var buf bytes.Buffer
 	buf.Grow(int(min(d.Size, 64<<10) + bytes.MinRead))
-	if _, err := buf.ReadFrom(untilDone{ctx, cas.NewVerifier(d, r)}); err != nil {
+	if _, err := buf.ReadFrom(cas.UntilDone(ctx, cas.NewVerifier(d, r))); err != nil {
 		return nil, err
 	}
 	return bytes.Clone(buf.Bytes()), nil
@@ -128,7 +128,7 @@ func (s *Store) Get(ctx context.Context, d cas.Digest, offset int64) (io.ReadClo
 	if offset < 0 || offset > d.Size {
 		return nil, fmt.Errorf("get %s from %d: %w", d, offset, cas.ErrRange)
 	}
-	return io.NopCloser(untilDone{ctx, bytes.NewReader(data[offset:])}), nil
+	return io.NopCloser(cas.UntilDone(ctx, bytes.NewReader(data[offset:]))), nil
 }
 
 func (s *Store) has(d cas.Digest) bool {
@@ -169,17 +169,4 @@ func (s *Store) reserve(size int64) error {
 	}
 	s.used += size
 	return nil
-}
-
-// untilDone is a reader that ends with its context.
-type untilDone struct {
-	ctx context.Context
-	r   io.Reader
-}
-
-func (u untilDone) Read(p []byte) (int, error) {
-	if err := u.ctx.Err(); err != nil {
-		return 0, context.Cause(u.ctx)
-	}
-	return u.r.Read(p)
 }
