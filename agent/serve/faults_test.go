@@ -32,8 +32,10 @@ type path struct {
 	wg    sync.WaitGroup
 }
 
-func newPath(t testing.TB, to string) *path {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+func newPath(t testing.TB, to string) *path { return newPathAt(t, "127.0.0.1:0", to) }
+
+func newPathAt(t testing.TB, at, to string) *path {
+	l, err := net.Listen("tcp", at)
 	if err != nil {
 		t.Fatal(err)
 	}

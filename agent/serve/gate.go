@@ -57,13 +57,14 @@ func (g *gate) tell() {
 	}
 }
 
-// drain waits until no lease is open, the connection is lost, or limit has passed.
-func (g *gate) drain(limit time.Duration, lost <-chan struct{}, log *slog.Logger) {
+// drain waits until no lease is open, the connection is lost, or limit has passed, and reports whether it saw the last lease
+// closed.
+func (g *gate) drain(limit time.Duration, lost <-chan struct{}, log *slog.Logger) bool {
 	g.mu.Lock()
 	g.closing = true
 	g.mu.Unlock()
 	if limit <= 0 {
-		return
+		return false
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
@@ -71,12 +72,13 @@ func (g *gate) drain(limit time.Duration, lost <-chan struct{}, log *slog.Logger
 		select {
 		case <-g.closed:
 		case <-lost:
-			return
+			return false
 		case <-ctx.Done():
 			log.Warn("ending although leases are open: their steps run on", "waited", limit)
-			return
+			return false
 		}
 	}
+	return true
 }
 
 // busy asks without renewing anything.

@@ -21,7 +21,7 @@ import (
 // agents out as soon as they come is not to be stormed.
 const settledAfter = 5 * time.Second
 
-// farewell is how long the controller may take to close a connection that it has asked the agent to leave.
+// farewell is how long the controller may take to close a connection that the agent is about to leave.
 const farewell = time.Second
 
 // Run is the agent. It returns nil when ctx has ended, and with Stdio or Once also when the connection was closed in good
@@ -221,12 +221,14 @@ func (a *program) stay(ctx context.Context, s *remote.Served) ending {
 		a.farewell(ctx, s)
 		return ending{retryAfter: d.RetryAfter}
 	case <-ctx.Done():
-		a.gate.drain(a.cfg.Drain, s.Done(), a.cfg.Logger)
+		if a.gate.drain(a.cfg.Drain, s.Done(), a.cfg.Logger) {
+			a.farewell(context.WithoutCancel(ctx), s)
+		}
 		return ending{}
 	}
 }
 
-// farewell leaves the closing to the controller for a moment: it is to have the answer to its request first.
+// farewell leaves the closing to the controller for a moment: it is to have the answer to its last request first.
 func (a *program) farewell(ctx context.Context, s *remote.Served) {
 	t := time.NewTimer(farewell)
 	defer t.Stop()

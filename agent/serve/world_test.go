@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -55,7 +56,7 @@ type controller struct {
 	creds   map[string]string
 	joins   []api.Join
 	refusal func(w http.ResponseWriter) bool // answers instead when it says so
-	links   []net.Conn
+	future  atomic.Bool                      // greets as a version does that this one cannot speak with
 }
 
 func newController(t testing.TB, tls bool) *controller {
@@ -110,6 +111,10 @@ func (c *controller) connect(w http.ResponseWriter, r *http.Request) {
 	}
 	link, err := websocket.Accept(w, r)
 	if err != nil {
+		return
+	}
+	if c.future.Load() {
+		greetFromTheFuture(c.t, link)
 		return
 	}
 	conn, err := remote.Connect(r.Context(), link, c.options)

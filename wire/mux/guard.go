@@ -39,6 +39,9 @@ type guard struct {
 	pings  int
 	second time.Time // when pings was last set to 0
 
+	ended chan struct{} // closed when a Read has failed
+	over  sync.Once
+
 	held []byte // a data header waiting for its body; only the writer touches it
 
 	mu  sync.Mutex
@@ -46,7 +49,7 @@ type guard struct {
 }
 
 func newGuard(l wire.Link) *guard {
-	g := &guard{link: l}
+	g := &guard{link: l, ended: make(chan struct{})}
 	g.heard.Store(time.Now().UnixNano())
 	return g
 }
@@ -88,6 +91,7 @@ func (g *guard) Read(p []byte) (int, error) {
 	}
 	if err != nil {
 		g.failed(err)
+		g.over.Do(func() { close(g.ended) })
 	}
 	return n, err
 }
@@ -141,10 +145,21 @@ func (g *guard) Write(p []byte) (int, error) {
 		g.held = nil
 	}
 	if _, err := g.link.Write(p); err != nil {
+		g.hearOut()
 		g.failed(err)
 		return 0, err
 	}
 	return n, nil
+}
+
+// hearOut gives the reader a moment to find out why a write failed: a peer that has closed in good order is no broken pipe.
+func (g *guard) hearOut() {
+	t := time.NewTimer(100 * time.Millisecond)
+	defer t.Stop()
+	select {
+	case <-g.ended:
+	case <-t.C:
+	}
 }
 
 // isDataHeader reports whether p is a header that announces a body: yamux writes every header by itself.

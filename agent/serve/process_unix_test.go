@@ -1,0 +1,139 @@
+//go:build unix
+
+package serve_test
+
+import (
+	"context"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/outwork-build/outwork/agent"
+	"github.com/outwork-build/outwork/internal/fault"
+)
+
+// F4: an agent process that is stopped is noticed within two heartbeats; when it goes on it notices that it was given up and
+// comes back, and its step has not noticed anything.
+func TestStoppedAgentIsFound(t *testing.T) {
+	const heartbeat = 500 * time.Millisecond
+	c := newController(t, false)
+	c.options.Heartbeat = heartbeat
+	p := startAgent(t, nil, "--url", c.URL, "--token", "owj_good", "--name", "n", "--root", t.TempDir())
+	conn := c.next(t)
+	l := agent.Lease{Item: "i", Epoch: 1}
+	ctx := t.Context()
+	w, err := conn.Machine().Open(ctx, agent.OpenRequest{Lease: l, Job: "job"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	script := "#!/bin/sh\necho one; while ! test -e go; do sleep 0.02; done; echo two"
+	if err := conn.Machine().Start(ctx, agent.StartRequest{Lease: l, Step: "s", Script: []byte(script)}); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Process.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	call := make(chan error, 1)
+	go func() { _, err := conn.Machine().Describe(context.Background()); call <- err }()
+	d := within(t, "the controller notices", patience, conn.Done())
+	t.Logf("noticed after %v, heartbeat %v", d, heartbeat)
+	if d > 2*heartbeat+500*time.Millisecond {
+		t.Errorf("noticed after %v", d)
+	}
+	if err := <-call; !fault.Is(err, fault.Unavailable) {
+		t.Errorf("a call to the stopped agent: %v", err)
+	}
+	if err := p.Process.Signal(syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	again := c.next(t)
+	if err := again.Machine().WriteFile(ctx, l, "go", nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var out string
+	e, err := again.Machine().Follow(ctx, l, "s", 0, func(o agent.Output) error { out += string(o.Data); return nil })
+	if err != nil || e.Code != 0 || out != "one\ntwo\n" {
+		t.Errorf("%q, %+v, %v in %s", out, e, err, w.Path)
+	}
+	if err := again.Machine().Close(ctx, l); err != nil {
+		t.Error(err)
+	}
+}
+
+// The other side of F4: the agent notices a controller that is stopped. The controller is this process, so a path stands in:
+// see TestBlackholedPathIsFoundByBothSides.
+
+// F22, the agent's part: on SIGTERM it ends at once with code 0, its step runs on, and the next agent finds it.
+func TestTermLeavesStepsRunning(t *testing.T) {
+	c := newController(t, false)
+	root := t.TempDir()
+	p := startAgent(t, nil, "--url", c.URL, "--token", "owj_good", "--name", "n", "--root", root)
+	conn := c.next(t)
+	ctx := t.Context()
+	l := agent.Lease{Item: "i", Epoch: 1}
+	if _, err := conn.Machine().Open(ctx, agent.OpenRequest{Lease: l, Job: "job"}); err != nil {
+		t.Fatal(err)
+	}
+	script := "#!/bin/sh\nwhile ! test -e go; do sleep 0.02; done; echo done"
+	if err := conn.Machine().Start(ctx, agent.StartRequest{Lease: l, Step: "s", Script: []byte(script)}); err != nil {
+		t.Fatal(err)
+	}
+	p.Process.Signal(syscall.SIGTERM)
+	if code := p.code(t); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	within(t, "the controller hears it", patience, conn.Done())
+
+	// The second start needs no token: the agent has its own credential.
+	startAgent(t, nil, "--url", c.URL, "--root", root)
+	conn = c.next(t)
+	if open, err := conn.Machine().Renew(ctx, []agent.Lease{l}); err != nil || len(open) != 1 {
+		t.Errorf("open leases %v, %v", open, err)
+	}
+	if err := conn.Machine().WriteFile(ctx, l, "go", nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var out string
+	e, err := conn.Machine().Follow(ctx, l, "s", 0, func(o agent.Output) error { out += string(o.Data); return nil })
+	if err != nil || e.Code != 0 || e.Lost || out != "done\n" {
+		t.Errorf("%q, %+v, %v", out, e, err)
+	}
+	if err := conn.Machine().Close(ctx, l); err != nil {
+		t.Error(err)
+	}
+}
+
+// With --drain the agent takes nothing new and ends when its last lease is closed.
+func TestTermWithDrain(t *testing.T) {
+	c := newController(t, false)
+	p := startAgent(t, nil, "--url", c.URL, "--token", "owj_good", "--name", "n", "--root", t.TempDir(), "--drain", "1m")
+	conn := c.next(t)
+	ctx := t.Context()
+	l := agent.Lease{Item: "i", Epoch: 1}
+	if _, err := conn.Machine().Open(ctx, agent.OpenRequest{Lease: l, Job: "job"}); err != nil {
+		t.Fatal(err)
+	}
+	p.Process.Signal(syscall.SIGTERM)
+	for { // until the signal has arrived
+		other := agent.Lease{Item: "other", Epoch: 1}
+		_, err := conn.Machine().Open(ctx, agent.OpenRequest{Lease: other, Job: "other"})
+		if fault.Is(err, fault.Unavailable) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := conn.Machine().Close(ctx, other); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := conn.Machine().Start(ctx, agent.StartRequest{Lease: l, Step: "s", Script: []byte("true")}); err != nil {
+		t.Errorf("a step of the open lease: %v", err)
+	}
+	if err := conn.Machine().Close(ctx, l); err != nil {
+		t.Errorf("close: %v", err)
+	}
+	if code := p.code(t); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+}
