@@ -6,7 +6,10 @@ import (
 	"hash/fnv"
 	"io"
 	"runtime"
+	"sync"
 	"testing"
+
+	"github.com/outwork-build/outwork/build"
 )
 
 func chunkOfLines(size int) []byte {
@@ -14,7 +17,7 @@ func chunkOfLines(size int) []byte {
 	for i := 0; b.Len() < size; i++ {
 		fmt.Fprintf(&b, "%08d compiling some/package/of/the/tree with the usual flags -O2 -g\n", i)
 	}
-	return b.Bytes()[:size-1:size-1]
+	return b.Bytes()[: size-1 : size-1]
 }
 
 // TestHundredMegabytes writes 100 MB while one follower reads and another is stuck, and counts the memory that takes.
@@ -146,4 +149,41 @@ func BenchmarkMillionLines(b *testing.B) {
 			}
 		}
 	})
+}
+
+// BenchmarkSync is a line written and synced, by many callers on logs of their own.
+func BenchmarkSync(b *testing.B) {
+	for _, callers := range []int{1, 16} {
+		b.Run(fmt.Sprint(callers), func(b *testing.B) {
+			s, err := Open(b.TempDir(), Config{})
+			must(b, err)
+			defer s.Close()
+			work := make(chan struct{})
+			var wg sync.WaitGroup
+			for i := range callers {
+				wg.Go(func() {
+					l, err := s.Build(build.ID{Job: "j", Number: i + 1})
+					if err != nil {
+						b.Error(err)
+						return
+					}
+					defer l.Release()
+					st := l.Stream("a", "")
+					for range work {
+						if _, err := st.Write([]byte("a line\n")); err != nil {
+							b.Error(err)
+						}
+						if err := st.Sync(); err != nil {
+							b.Error(err)
+						}
+					}
+				})
+			}
+			for b.Loop() {
+				work <- struct{}{}
+			}
+			close(work)
+			wg.Wait()
+		})
+	}
 }

@@ -30,23 +30,24 @@ type Log struct {
 	shown    atomic.Int64 // lines, an unfinished last one included
 	finished atomic.Bool
 
-	mu         sync.Mutex // guards what follows and all writes to the files
-	loaded     bool
-	restored   bool               // streams has all that the index knows
-	newlines   int64              // in the console
-	open       bool               // the console does not end in a newline
-	table      []streamEntry      // by number, from 1 at index 0
-	streams    map[string]*Stream // by name
-	tableSize  int64              // of the `streams` file
-	owner      *Stream            // whose unfinished line ends the console; nil when none or its stream is not known
-	active     map[*Stream]struct{}
-	holding    []*Stream   // those with held bytes, the one that holds longest first
-	full       bool        // MaxSize was reached
-	dropped    int64       // bytes that were counted and not kept
-	told       bool        // the console says how many
-	timer      *time.Timer // passes on what is held; nil when nothing is
-	lines      lineIndex
-	syncFailed error // the system may have lost bytes: opening the log again, which checks them, tells which
+	mu          sync.Mutex // guards what follows and all writes to the files
+	loaded      bool
+	restored    bool               // streams has all that the index knows
+	newlines    int64              // in the console
+	open        bool               // the console does not end in a newline
+	table       []streamEntry      // by number, from 1 at index 0
+	streams     map[string]*Stream // by name
+	tableSize   int64              // of the `streams` file
+	tableSynced int64              // of tableSize, what is durable
+	owner       *Stream            // whose unfinished line ends the console; nil when none or its stream is not known
+	active      map[*Stream]struct{}
+	holding     []*Stream   // those with held bytes, the one that holds longest first
+	full        bool        // MaxSize was reached
+	dropped     int64       // bytes that were counted and not kept
+	told        bool        // the console says how many
+	timer       *time.Timer // passes on what is held; nil when nothing is
+	lines       lineIndex
+	syncFailed  error // the system may have lost bytes: opening the log again, which checks them, tells which
 
 	synced atomic.Int64 // records that are durable
 
@@ -153,6 +154,7 @@ func (l *Log) append(s *Stream, k kind, p []byte, received int64) error {
 	if len(p) > 0 {
 		l.end(s, int64(bytes.Count(p, []byte{'\n'})), p[len(p)-1])
 		l.size.Add(int64(len(p)))
+		l.store.metrics.written.Add(float64(len(p)))
 	}
 	l.notify()
 	return nil

@@ -26,6 +26,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/outwork-build/outwork/build"
 	"github.com/outwork-build/outwork/internal/fault"
 )
@@ -35,7 +37,9 @@ type Config struct {
 	Logger  *slog.Logger // nil discards
 	MaxSize int64        // bytes of one build's console and index; 0 is 1 GiB. What follows is counted, not kept
 	MaxLine int          // bytes of a line that Range hands out; 0 is 16 KiB
-	MaxOpen int          // logs whose files are open at once (four descriptors each); 0 is 128. More only while more are in use
+	// Registry gets the metrics; nil keeps none.
+	Registry prometheus.Registerer
+	MaxOpen  int // logs whose files are open at once (four descriptors each); 0 is 128. More only while more are in use
 }
 
 func (c *Config) defaults() error {
@@ -62,10 +66,11 @@ const syncEvery = 5 * time.Second
 
 // Store is a folder of logs. One process at a time may use it: the lock of the data folder sees to that.
 type Store struct {
-	cfg    Config
-	root   *os.Root
-	pool   pool
-	syncer syncer
+	cfg     Config
+	root    *os.Root
+	pool    pool
+	syncer  syncer
+	metrics metrics
 
 	mu     sync.Mutex
 	logs   map[build.ID]*Log // in use, or unfinished
@@ -84,8 +89,9 @@ func Open(dir string, c Config) (*Store, error) {
 	if err != nil {
 		return nil, kinded(fmt.Errorf("build logs: %w", err))
 	}
-	s := &Store{cfg: c, root: root, logs: map[build.ID]*Log{}}
+	s := &Store{cfg: c, root: root, logs: map[build.ID]*Log{}, metrics: newMetrics(c.Registry)}
 	s.pool.max = c.MaxOpen
+	s.syncer.took = s.metrics.syncs
 	return s, nil
 }
 
@@ -124,7 +130,8 @@ func (s *Store) open(id build.ID, create bool) (*Log, error) {
 	return l, nil
 }
 
-// Release ends one use of the log that Build or Lookup began.
+// Release ends one use of the log that Build or Lookup began. A log that is not finished stays in memory, without open files
+// when others need them, because its streams may hold bytes: finish the logs of builds that ended.
 func (l *Log) Release() {
 	s := l.store
 	s.mu.Lock()
@@ -181,12 +188,21 @@ func (s *Store) Run(ctx context.Context) error {
 			return s.Close()
 		case <-tick.C:
 		}
-		for _, l := range s.all() {
+		s.syncAll()
+	}
+}
+
+// syncAll asks for all at once, so that they share rounds.
+func (s *Store) syncAll() {
+	var wg sync.WaitGroup
+	for _, l := range s.all() {
+		wg.Go(func() {
 			if err := l.Sync(); err != nil && !fault.Is(err, fault.NotFound) {
 				s.cfg.Logger.Error("build log not synced", "build", l.id.String(), "err", err)
 			}
-		}
+		})
 	}
+	wg.Wait()
 }
 
 // Close passes on what is held, syncs and closes all files. Later calls fail with fault.Unavailable.

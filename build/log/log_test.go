@@ -10,11 +10,13 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
 
 	"github.com/outwork-build/outwork/build"
@@ -394,6 +396,54 @@ func TestOpenFilesAreBounded(t *testing.T) {
 		if got, want := console(t, l), fmt.Sprintf("0 of %d\n1 of %d\n2 of %d\n", i, i, i); got != want {
 			t.Errorf("log %d = %q", i, got)
 		}
+	}
+}
+
+func TestSyncsOfManyLogsShareRounds(t *testing.T) {
+	r := prometheus.NewRegistry()
+	s := openStore(t, t.TempDir(), Config{Registry: r})
+	const logs, lines = 8, 50
+	var wg sync.WaitGroup
+	for i := range logs {
+		l := openLog(t, s, build.ID{Job: "j", Number: i + 1})
+		for k := range 2 {
+			st := l.Stream(fmt.Sprint(k), "")
+			wg.Go(func() {
+				for range lines {
+					if _, err := st.Write([]byte("a line\n")); err != nil {
+						t.Error(err)
+					}
+					received := l.records.Load()
+					if err := st.Sync(); err != nil {
+						t.Error(err)
+					}
+					if l.synced.Load() < received {
+						t.Errorf("Sync returned with %d of %d records synced", l.synced.Load(), received)
+					}
+				}
+			})
+		}
+	}
+	wg.Wait()
+	families, err := r.Gather()
+	must(t, err)
+	seen := 0
+	for _, f := range families {
+		switch f.GetName() {
+		case "outwork_log_sync_seconds":
+			seen++
+			if n := f.Metric[0].Histogram.GetSampleCount(); n == 0 || n > logs*lines*2*3/4 {
+				t.Errorf("%d syncs took %d rounds", logs*lines*2, n)
+			}
+		case "outwork_log_written_bytes_total":
+			seen++
+			if n := f.Metric[0].Counter.GetValue(); n != logs*lines*2*7 {
+				t.Errorf("%v bytes were written", n)
+			}
+		}
+	}
+	if seen != 2 {
+		t.Errorf("%d metrics of 2", seen)
 	}
 }
 

@@ -1,6 +1,7 @@
 package log
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"os"
@@ -81,15 +82,15 @@ func (l *Log) LineAt(offset int64) (int64, error) {
 		return 0, err
 	}
 	defer l.store.pool.release(l)
-	c, err := l.lines.find(f.lines, func(c checkpoint) bool { return c.off <= offset })
-	if err != nil {
-		return 0, l.wrap("line index", err)
+	who := &attribution{log: l, index: f.index}
+	if err := who.seek(offset); err != nil {
+		return 0, l.wrap("index", err)
 	}
-	err = scan(context.Background(), f.log, c.off, offset+1, 0, func(off, length int64, _ []byte) (bool, error) {
-		c.line++
-		return true, nil
-	})
-	return c.line, l.wrap("read", err)
+	piece := make([]byte, offset-who.rec.off)
+	if _, err := f.log.ReadAt(piece, who.rec.off); err != nil {
+		return 0, l.wrap("read", err)
+	}
+	return who.rec.line + int64(bytes.Count(piece, []byte{'\n'})) + 1, nil
 }
 
 // attribution finds the piece of each of some lines of growing offsets.

@@ -255,6 +255,7 @@ func (l *Log) forget(s *Stream) {
 func (s *Stream) drop(n int64) error {
 	s.uncounted += n
 	s.log.dropped += n
+	s.log.store.metrics.dropped.Add(float64(n))
 	if s.uncounted >= maxUncounted {
 		return s.count()
 	}

@@ -3,7 +3,9 @@ package log
 import (
 	"path"
 	"sync"
+	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/outwork-build/outwork/internal/fault"
@@ -12,6 +14,8 @@ import (
 // syncer joins syncs that are asked for while one is under way: they wait for the next, which does all of them. The fsyncs of
 // one round run side by side, so that the file system can put them into one transaction of its own.
 type syncer struct {
+	took prometheus.Observer
+
 	mu      sync.Mutex
 	running bool
 	next    *round
@@ -53,7 +57,9 @@ func (y *syncer) rounds() {
 			return
 		}
 		y.mu.Unlock()
+		start := time.Now()
 		r.run()
+		y.took.Observe(time.Since(start).Seconds())
 	}
 }
 
@@ -89,6 +95,8 @@ func (l *Log) Sync() error {
 func (l *Log) fsync() error {
 	l.mu.Lock()
 	target, first, failed := l.records.Load(), l.synced.Load() == 0, l.syncFailed
+	table := l.tableSize
+	newNames := table != l.tableSynced
 	l.mu.Unlock()
 	if failed != nil {
 		return failed
@@ -101,9 +109,8 @@ func (l *Log) fsync() error {
 	var g errgroup.Group
 	g.Go(func() error { return datasync(f.log) })
 	g.Go(func() error { return datasync(f.index) })
-	if err := datasync(f.streams); err != nil {
-		_ = g.Wait()
-		return l.failSync(err)
+	if newNames {
+		g.Go(func() error { return datasync(f.streams) })
 	}
 	if err := g.Wait(); err != nil {
 		return l.failSync(err)
@@ -118,7 +125,10 @@ func (l *Log) fsync() error {
 			}
 		}
 	}
-	l.synced.Store(max(target, l.synced.Load()))
+	l.mu.Lock()
+	l.tableSynced = table
+	l.mu.Unlock()
+	l.synced.Store(target)
 	return nil
 }
 

@@ -20,6 +20,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	_ "modernc.org/sqlite" // the driver "sqlite"
 	lib "modernc.org/sqlite/lib"
 
@@ -34,11 +35,12 @@ const (
 
 // Config sets limits. The zero value works.
 type Config struct {
-	Logger    *slog.Logger  // nil discards
-	Readers   int           // connections for reading; 0 is 4
-	Queue     int           // writes that may wait; more callers wait outside; 0 is 4096
-	Batch     int           // writes that one transaction takes at most; 0 is 512
-	BusyAfter time.Duration // how long a write waits for another process that has locked the file; 0 is one minute
+	Logger    *slog.Logger          // nil discards
+	Readers   int                   // connections for reading; 0 is 4
+	Queue     int                   // writes that may wait; more callers wait outside; 0 is 4096
+	Batch     int                   // writes that one transaction takes at most; 0 is 512
+	BusyAfter time.Duration         // how long a write waits for another process that has locked the file; 0 is one minute
+	Registry  prometheus.Registerer // nil keeps no metrics
 }
 
 func (c *Config) defaults() error {
@@ -133,6 +135,7 @@ func dsn(path string, c Config, pragmas ...string) string {
 		"synchronous(FULL)",
 		"foreign_keys(1)",
 		"temp_store(MEMORY)",
+		"journal_size_limit(67108864)",
 	}, pragmas...)}
 	return (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: filepath.ToSlash(path)}).EscapedPath(), RawQuery: q.Encode()}).String()
 }

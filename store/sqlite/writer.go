@@ -40,6 +40,7 @@ type writer struct {
 	db   *sql.DB
 	st   *statements
 	jobs chan *job
+	metrics
 
 	mu      sync.RWMutex // guards closed against sends on jobs
 	closed  bool
@@ -65,6 +66,7 @@ func openWriter(ctx context.Context, path string, queries map[string]string, c C
 		all[k] = v
 	}
 	w := &writer{cfg: c, db: db, st: newStatements(conn, all), jobs: make(chan *job, c.Queue), ended: make(chan struct{})}
+	w.metrics = newMetrics(c.Registry, func() float64 { return float64(len(w.jobs)) })
 	go w.run()
 	return w, nil
 }
@@ -194,7 +196,13 @@ func (w *writer) gather() (batch []*job, open bool) {
 
 // commit runs the batch in one transaction and answers everybody in it.
 func (w *writer) commit(batch []*job) {
+	start := time.Now()
 	err := w.transact(batch)
+	w.seconds.Observe(time.Since(start).Seconds())
+	w.writes.Observe(float64(len(batch)))
+	if err != nil {
+		w.failed.Inc()
+	}
 	for _, j := range batch {
 		if j.done == nil {
 			w.kept(j, err)
