@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -42,15 +43,23 @@ func TestTheControllerWasAway(t *testing.T) {
 	}
 }
 
-func TestSplitKeepsTheOrderOfEachItem(t *testing.T) {
+func TestBatchesKeepTheOrderOfEachItem(t *testing.T) {
 	row := func(id ItemID, op Op) Write { return Write{Op: op, Row: LeaseRow{Grant: Grant{Item: id}}} }
 	item := func(id ItemID, op Op) Write { return Write{Op: op, Item: Item{ID: id}} }
-	got := split([]Write{
-		item("a", PutOp), row("a", GrantOp), row("b", SetOp), item("c", PutOp), row("c", GrantOp), // one section
+	var got []string
+	for _, batch := range Batches([]Write{
+		item("a", PutOp), row("a", GrantOp), row("b", SetOp), item("c", PutOp), row("c", GrantOp),
 		row("a", SetOp), item("b", DropOp), // a's end comes after its grant
 		item("b", PutOp), // b is new again
-	})
-	if len(got) != 3 || len(got[0].puts) != 2 || len(got[0].sets) != 1 || len(got[0].grants) != 2 || len(got[1].sets) != 1 || len(got[1].drops) != 1 || len(got[2].puts) != 1 {
-		t.Errorf("sections %+v", got)
+	}) {
+		s := [...]string{"put", "set", "grant", "drop"}[batch[0].Op]
+		for _, w := range batch {
+			s += " " + string(w.item())
+		}
+		got = append(got, s)
+	}
+	want := []string{"put a c", "set b", "grant a c", "set a", "drop b", "put b"}
+	if !slices.Equal(got, want) {
+		t.Errorf("batches %q, want %q", got, want)
 	}
 }

@@ -27,6 +27,20 @@ func (c *Core) Held(now Instant, n fleet.NodeName) []agent.Lease {
 	return out
 }
 
+// Opened hears that a lease is open on its machine: the agent counts its TTL from before now.
+func (c *Core) Opened(now Instant, g Grant) error {
+	c.wake(now)
+	x, err := c.current(g)
+	if err != nil {
+		return err
+	}
+	x.opened = true
+	if x.phase == leased {
+		x.heard = now.Mono
+	}
+	return nil
+}
+
 // Renewed hears that a heartbeat was answered, and returns the open leases that should be closed.
 func (c *Core) Renewed(now Instant, r fleet.Renewal) []agent.Lease {
 	c.wake(now)

@@ -161,6 +161,29 @@ func TestAgentBackWithoutTheLease(t *testing.T) {
 	}
 }
 
+func TestOpenedCountsAsNews(t *testing.T) {
+	run(t, func(w *world) {
+		w.farm.set(online("a", 1))
+		g := w.granted(w.submit(queue.Item{ID: "x", Policy: agent.Kill}))
+		lost := w.Lost(g)
+		time.Sleep(40 * time.Second)
+		if err := w.Opened(w.Context(), g); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(44 * time.Second)
+		if isLost(lost) {
+			t.Fatal("lost although it was opened 44 s ago")
+		}
+		w.beat(fleet.Renewal{Node: "a", Session: 2, First: true}) // and the agent does not have it
+		if !isLost(lost) {
+			t.Fatal("not lost although it was open and is not")
+		}
+		if err := w.Opened(w.Context(), g); !fault.Is(err, fault.Stale) {
+			t.Errorf("Opened of a lost lease: %v", err)
+		}
+	})
+}
+
 // In the middle of a session a lease that is not listed may have been closed by its holder, whose Release is on its way.
 func TestClosedButNotYetReleased(t *testing.T) {
 	run(t, func(w *world) {

@@ -142,6 +142,17 @@ func (q *Queue) Release(ctx context.Context, g Grant) error {
 	}
 }
 
+// Opened tells that the machine has answered Open, before the first step is started. It is what makes a lease that the agent
+// does not have later a certain loss, and it counts as news of the agent. fault.Stale when the lease has ended meanwhile: start
+// nothing then, and close it on the machine.
+func (q *Queue) Opened(ctx context.Context, g Grant) error {
+	var refused error
+	if err := q.do(ctx, func() { refused = q.core.Opened(q.now(), g) }); err != nil {
+		return fmt.Errorf("open %s: %w", g.Item, err)
+	}
+	return refused
+}
+
 // Return gives back a lease that its holder never opened on the machine. The item waits again in its old place; the new
 // ticket gets a grant with the next epoch. fault.Stale when the lease has ended.
 func (q *Queue) Return(ctx context.Context, g Grant) (*Ticket, error) {

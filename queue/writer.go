@@ -60,8 +60,8 @@ func (w *writer) take() []Write {
 // run writes until stop is closed and all that was added before is written, or until ctx ends.
 func (w *writer) run(ctx context.Context, stop <-chan struct{}) {
 	for {
-		for _, s := range split(w.take()) {
-			rs, ok := w.write(ctx, s)
+		for _, batch := range Batches(w.take()) {
+			rs, ok := w.write(ctx, batch)
 			if !ok {
 				return
 			}
@@ -86,67 +86,58 @@ func (w *writer) run(ctx context.Context, stop <-chan struct{}) {
 	}
 }
 
-// section is a run of writes that may be done kind by kind: items, ends of leases, new leases, drops.
-//
-// The ends of leases come before new ones, so that the ledger never shows two leases of one slot.
-type section struct {
-	puts, sets, grants, drops []Write
-}
-
-// split cuts writes into sections so that those of one item stay in their order. The values of Op are the order within a section.
-func split(ws []Write) []section {
-	var out []section
-	stages := map[ItemID]Op{} // the last of each item in the section
-	for _, w := range ws {
-		id := w.Item.ID
-		if w.Op == SetOp || w.Op == GrantOp {
-			id = w.Row.Item
+// Batches cuts writes into what one call of the ledger each may do. The calls must be made in this order: it is that of each
+// item's own writes, and the ends of leases come before new ones, so that the ledger never shows two leases of one slot. The values
+// of Op are the order of the calls where the items allow it.
+func Batches(ws []Write) [][]Write {
+	var (
+		out    [][]Write
+		stages [DropOp + 1][]Write
+		last   = map[ItemID]Op{}
+	)
+	flush := func() {
+		for op, batch := range stages {
+			if len(batch) > 0 {
+				out = append(out, batch)
+			}
+			stages[op] = nil
 		}
-		if last, ok := stages[id]; len(out) == 0 || ok && w.Op < last {
-			out = append(out, section{})
-			clear(stages)
-		}
-		stages[id] = w.Op
-		out[len(out)-1].add(w)
+		clear(last)
 	}
+	for _, w := range ws {
+		if op, ok := last[w.item()]; ok && w.Op < op {
+			flush()
+		}
+		last[w.item()] = w.Op
+		stages[w.Op] = append(stages[w.Op], w)
+	}
+	flush()
 	return out
 }
 
-func (s *section) add(w Write) {
-	switch w.Op {
-	case PutOp:
-		s.puts = append(s.puts, w)
-	case SetOp:
-		s.sets = append(s.sets, w)
-	case GrantOp:
-		s.grants = append(s.grants, w)
-	case DropOp:
-		s.drops = append(s.drops, w)
+func (w Write) item() ItemID {
+	if w.Op == SetOp || w.Op == GrantOp {
+		return w.Row.Item
 	}
+	return w.Item.ID
 }
 
-// write does one section, trying again for as long as ctx lives.
-func (w *writer) write(ctx context.Context, s section) (rs []result, ok bool) {
-	for _, p := range s.puts {
+// write does one batch, trying again for as long as ctx lives.
+func (w *writer) write(ctx context.Context, batch []Write) (rs []result, ok bool) {
+	switch batch[0].Op {
+	case SetOp:
+		return w.set(ctx, batch)
+	case GrantOp:
+		return w.grant(ctx, batch)
+	case DropOp:
+		return nil, w.drop(ctx, batch)
+	}
+	for _, p := range batch {
 		if !w.try(ctx, "keep item", func() error { return w.ledger.PutItem(ctx, p.Item) }) {
 			return nil, false
 		}
 	}
-	if len(s.sets) > 0 {
-		r, ok := w.set(ctx, s.sets)
-		if !ok {
-			return nil, false
-		}
-		rs = append(rs, r...)
-	}
-	if len(s.grants) > 0 {
-		r, ok := w.grant(ctx, s.grants)
-		if !ok {
-			return nil, false
-		}
-		rs = append(rs, r...)
-	}
-	return rs, w.drop(ctx, s.drops)
+	return nil, true
 }
 
 func (w *writer) set(ctx context.Context, sets []Write) ([]result, bool) {
