@@ -399,7 +399,7 @@ func (l *lexer) dollarText(start mark, first bool) {
 			l.off += 2
 			l.tokens[len(l.tokens)-1].end = l.mark()
 			return
-		case c == '$' && (c1 == '$' || c1 == '/') && !(first && l.off == from):
+		case c == '$' && (c1 == '$' || c1 == '/'):
 			l.buf = append(l.buf, c1)
 			l.off += 2
 		case c == '$' && l.atPart():

@@ -15,6 +15,7 @@ import (
 type answer struct {
 	OK    bool   `json:"ok"`
 	Error string `json:"error"`
+	Tree  string `json:"tree"` // of texts without classes
 }
 
 // groovyAnswers asks Debian's groovy 2.4 about every text, in one JVM.
@@ -72,13 +73,33 @@ func grammarCases(t *testing.T) []string {
 // deviates reports whether a case is one on which we knowingly differ from Groovy: it says so in its first line.
 func deviates(text string) bool { return strings.HasPrefix(text, "// differs:") }
 
+// sameTree compares our tree with Groovy's, where there is one; it returns whether they are the same.
+func sameTree(t *testing.T, text string, f *File, a answer) bool {
+	t.Helper()
+	if a.Error != "" {
+		t.Errorf("oracle: %s", a.Error)
+	}
+	if strings.HasPrefix(text, "// another tree:") {
+		return true
+	}
+	ours := groovyTree(f)
+	if a.Tree == "" || ours == "" || ours == a.Tree {
+		return true
+	}
+	t.Errorf("another tree:\n%s\n  groovy: %s\n  ours:   %s", text, a.Tree, ours)
+	return false
+}
+
 func TestGrammarAgreesWithGroovy(t *testing.T) {
 	cases := grammarCases(t)
 	answers := groovyAnswers(t, cases)
 	for i, text := range cases {
-		_, err := Parse("WorkflowScript", text)
+		f, err := Parse("WorkflowScript", text)
 		if agree := (err == nil) == answers[i].OK; agree == deviates(text) {
 			t.Errorf("case %d:\n%s\n  groovy: ok=%v %s\n  ours:   %v", i, text, answers[i].OK, answers[i].Error, err)
+		}
+		if err == nil {
+			sameTree(t, text, f, answers[i])
 		}
 	}
 	t.Logf("%d hand-written cases", len(cases))
@@ -97,6 +118,10 @@ func TestCorpusAgreesWithGroovy(t *testing.T) {
 	for i, a := range groovyAnswers(t, texts) {
 		if !a.OK {
 			t.Errorf("%s: groovy: %s", corpus(t)[i], a.Error)
+			continue
+		}
+		if f, err := Parse("WorkflowScript", texts[i]); err == nil {
+			sameTree(t, corpus(t)[i], f, a)
 		}
 	}
 }

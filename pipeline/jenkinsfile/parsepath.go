@@ -84,6 +84,9 @@ func (p *parser) property(x Expr) Expr {
 		n.Name = p.gstring()
 	case k == tLParen:
 		n.Name = p.paren()
+		if id, ok := n.Name.(*Paren).X.(*Ident); ok { // a.(b) is a.b, not the value of b
+			n.Name = &Lit{At: id.At, Kind: String, Value: id.Name, Raw: id.Name}
+		}
 	default:
 		p.unexpected()
 	}

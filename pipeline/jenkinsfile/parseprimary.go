@@ -173,7 +173,6 @@ func (p *parser) bracedPart() (Expr, bool) {
 	if s, ok := c.Body.Stmts[0].(*ExprStmt); ok && len(c.Body.Stmts) == 1 {
 		return s.X, false
 	}
-	c.NoParams = false
 	return &Call{At: c.At, Recv: c, Direct: true}, false
 }
 
