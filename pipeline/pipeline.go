@@ -5,3 +5,76 @@
 // folders below: jenkinsfile reads it, interp and declarative evaluate it, step does its work. Records are build's, executors
 // are queue's, output is build/log's. A Runner's methods may be called concurrently.
 package pipeline
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/outwork-build/outwork/agent"
+	"github.com/outwork-build/outwork/build"
+	"github.com/outwork-build/outwork/build/log"
+	"github.com/outwork-build/outwork/fleet"
+	"github.com/outwork-build/outwork/pipeline/step"
+	"github.com/outwork-build/outwork/queue"
+)
+
+// Config says what a Runner stands on. All of the first block must be set.
+type Config struct {
+	Builds  build.Store
+	Details build.Details
+	Store   Store
+	Logs    *log.Store
+	Queue   Queue // see QueueOf
+	Fleet   Fleet // a *fleet.Roster
+	Steps   []step.Step
+	// Symbols are the data makers that stand as arguments of steps; see interp.Config.
+	Symbols map[string]string
+
+	URL        string           // of the controller, for BUILD_URL; "" when it has none
+	MaxRunning int              // pipelines that are evaluated at once, the rest stay queued; 0 is 2,000
+	Now        func() time.Time // nil is time.Now
+	Log        *slog.Logger     // nil discards
+}
+
+// Queue is what a Runner needs of the queue; *queue.Queue has the meaning of each call.
+type Queue interface {
+	Submit(ctx context.Context, it queue.Item) (Ticket, error)
+	Return(ctx context.Context, g queue.Grant) (Ticket, error)
+	Release(ctx context.Context, g queue.Grant) error
+	Lost(g queue.Grant) <-chan struct{}
+	Why(ctx context.Context, id queue.ItemID) (queue.Explanation, error)
+}
+
+// Ticket is a *queue.Ticket.
+type Ticket interface {
+	Wait(ctx context.Context) (queue.Grant, error)
+	Withdraw(ctx context.Context) error
+}
+
+// Fleet is what a Runner needs of the roster; *fleet.Roster has the meaning of each call.
+type Fleet interface {
+	WaitMachine(ctx context.Context, n fleet.NodeName) (agent.Machine, uint64, error)
+	Node(n fleet.NodeName) (fleet.Status, bool)
+}
+
+// QueueOf makes a queue fit Config.Queue.
+func QueueOf(q *queue.Queue) Queue { return ticketed{q} }
+
+type ticketed struct{ *queue.Queue }
+
+func (q ticketed) Submit(ctx context.Context, it queue.Item) (Ticket, error) {
+	t, err := q.Queue.Submit(ctx, it)
+	if err != nil {
+		return nil, err
+	}
+	return t, nil
+}
+
+func (q ticketed) Return(ctx context.Context, g queue.Grant) (Ticket, error) {
+	t, err := q.Queue.Return(ctx, g)
+	if err != nil {
+		return nil, err
+	}
+	return t, nil
+}

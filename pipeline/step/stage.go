@@ -22,13 +22,19 @@ func (m *Mark) Worsen(r build.Result) {
 	}
 }
 
+// ShownResult is the key in Scope.Values of the build.Result that currentBuild.result shows inside of a post block.
+const ShownResult = "step.shownResult"
+
 // Stages is what a Run implements that shows its stages as they go. Stage is told that a stage was entered (State running) or
 // left (finished, skipped); the Run knows order and times. It does not block and is called with the baton, on replay too:
 // what is known already stays as it is.
 type Stages interface{ Stage(s build.Stage) }
 
-// Learner is what a Run implements that keeps what a pipeline declares about its job. From effects only; it is durable when it
-// returns. change may be called again after a conflict and must be pure.
+// Learner is what a Run implements that keeps what a pipeline declares about its job.
 type Learner interface {
+	// Learn makes a change durable, for the builds that follow. From effects only. change may be called again after a conflict
+	// and must be pure.
 	Learn(ctx context.Context, change func(*build.Properties)) error
+	// Declare gives this build the defaults of parameters that it was not given. With the baton, on replay too.
+	Declare(ps []build.Parameter)
 }

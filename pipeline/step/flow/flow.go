@@ -15,7 +15,7 @@ import (
 // Steps returns every step of the package.
 func Steps() []step.Step {
 	return []step.Step{
-		Node{}, Stage{}, Parallel{}, Script{}, Echo{}, Print{"print"}, Print{"println"}, Error{}, WithEnv{}, Timestamps{},
+		Node{}, Stage{}, Parallel{}, Script{}, Echo{}, Error{}, WithEnv{}, Timestamps{},
 		Timeout{}, Retry{}, Sleep{}, WaitUntil{}, Unstable{}, CatchError{}, WarnError{}, Properties{},
 	}
 }

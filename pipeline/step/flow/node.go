@@ -22,8 +22,9 @@ func (Node) Spec() step.Spec {
 		Params: []step.Param{{Name: "label", Type: step.Str, Default: ""}, {Name: "workspace", Type: step.Str}}}
 }
 
-// seat is what the journal keeps of an executor.
+// seat is what the journal keeps of an executor, and of what was asked for: who resumes the run claims it with the same words.
 type seat struct {
+	Request   step.Request    `json:"request"`
 	Grant     queue.Grant     `json:"grant"`
 	Workspace agent.Workspace `json:"workspace"`
 	OS        string          `json:"os"`
@@ -69,7 +70,7 @@ func acquire(t step.Thread, r step.Request) (*step.Node, error) {
 		if err != nil {
 			return nil, err
 		}
-		return seat{n.Grant, n.Workspace, n.OS, n.Labels}, nil
+		return seat{r, n.Grant, n.Workspace, n.OS, n.Labels}, nil
 	}})
 	if err != nil {
 		return nil, err

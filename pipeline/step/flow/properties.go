@@ -41,6 +41,9 @@ func Learn(t step.Thread, p build.Properties) error {
 	_, err := t.Do(step.Effect{Name: "properties", Key: "learn", Args: p, Run: func(ctx context.Context, _ step.Address) (any, error) {
 		return nil, l.Learn(ctx, func(old *build.Properties) { *old = p })
 	}})
+	if err == nil {
+		l.Declare(p.Parameters)
+	}
 	return err
 }
 
@@ -53,6 +56,8 @@ func Property(p *build.Properties, v value.Value) error {
 		p.AbortPrevious = value.Truth(m.GetString("abortPrevious"))
 	case "buildDiscarder":
 		return discarder(p, m.GetString("strategy"))
+	case "logRotator": // the only thing a buildDiscarder can hold
+		return discarder(p, v)
 	case "parameters":
 		elems, _ := value.Elements(m.GetString("parameterDefinitions"))
 		for _, e := range elems {

@@ -20,22 +20,6 @@ func (Echo) Run(t step.Thread, c *step.Call) (value.Value, error) {
 	return nil, nil
 }
 
-// Print is `print x` or `println x`, which Jenkins evaluates as echo.
-type Print struct{ Name string }
-
-// Spec implements step.Step.
-func (p Print) Spec() step.Spec {
-	return step.Spec{Name: p.Name, Sole: "value", Quiet: true, Doc: "print a value, as echo does",
-		Params: []step.Param{{Name: "value", Type: step.Str, Default: ""}}}
-}
-
-// Run implements step.Step.
-func (p Print) Run(t step.Thread, c *step.Call) (value.Value, error) {
-	t.Print("[Pipeline] echo")
-	t.Print(c.String("value"))
-	return nil, nil
-}
-
 // Error is `error 'text'`.
 type Error struct{}
 

@@ -1,0 +1,344 @@
+package pipeline
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/outwork-build/outwork/agent"
+	"github.com/outwork-build/outwork/internal/fault"
+	"github.com/outwork-build/outwork/pipeline/interp"
+	"github.com/outwork-build/outwork/pipeline/step"
+	"github.com/outwork-build/outwork/pipeline/value"
+	"github.com/outwork-build/outwork/queue"
+)
+
+const (
+	patience  = 15 * time.Second // before a waiting node block says why it waits
+	openTime  = 20 * time.Second // for a granted machine to open its lease; then the item waits again
+	closeTime = 10 * time.Second // for a machine to close its lease; then the roster's reconciling closes it
+	retryTime = time.Second
+)
+
+// nodes is the step.Nodes of a run.
+type nodes struct {
+	u *run
+
+	mu   sync.Mutex
+	open map[queue.ItemID]queue.Grant // acquired and not released
+}
+
+// lostError is an exception that retry(conditions: [agent()]) knows, and queue.ErrLost too.
+type lostError struct{ e *value.Exception }
+
+func (l *lostError) Error() string   { return l.e.Error() }
+func (l *lostError) Unwrap() []error { return []error{l.e, queue.ErrLost} }
+
+func lost(node string) error {
+	text := "Agent " + node + " was lost"
+	return &lostError{&value.Exception{Class: value.FlowInterrupted, Message: text, Result: "ABORTED", Causes: []string{text}, Tags: []string{"agent"}}}
+}
+
+func (n *nodes) itemID(a step.Address) queue.ItemID {
+	return queue.ItemID(n.u.id.String() + "/" + string(a))
+}
+
+func (n *nodes) item(id queue.ItemID, r step.Request) queue.Item {
+	it := queue.Item{ID: id, Label: r.Label, Build: n.u.id, Title: "part of " + n.u.id.String(), Priority: n.u.job.Priority,
+		Affinity: string(n.u.id.Job) + "/" + r.Label, Policy: r.Policy, Waiting: n.u.r.c.Now().UTC()}
+	if it.Policy == "" {
+		it.Policy = agent.Hold
+	}
+	return it
+}
+
+// Acquire implements step.Nodes.
+func (n *nodes) Acquire(ctx context.Context, a step.Address, r step.Request, waiting func(why string)) (*step.Node, error) {
+	it := n.item(n.itemID(a), r)
+	ticket, err := n.u.r.c.Queue.Submit(ctx, it)
+	for {
+		switch {
+		case errors.Is(err, queue.ErrLost):
+			return nil, lost("of this node block")
+		case fault.Is(err, fault.Invalid):
+			return nil, value.Abort(err.Error())
+		case err != nil:
+			return nil, fmt.Errorf("queue: %w", err)
+		}
+		g, err2 := n.wait(ctx, ticket, it.ID, waiting)
+		if err2 != nil {
+			return nil, err2
+		}
+		ws, err2 := n.openLease(ctx, g, r, it.Policy)
+		if err2 == nil {
+			n.keep(g)
+			return n.Attach(g, ws), nil
+		}
+		if ctx.Err() != nil {
+			return nil, n.giveUp(ctx, g)
+		}
+		if errors.Is(err2, queue.ErrLost) {
+			return nil, err2
+		}
+		if !fault.Is(err2, fault.Unavailable) {
+			_ = n.releaseGrant(context.WithoutCancel(ctx), g)
+			return nil, fmt.Errorf("open the workspace on %s: %w", g.Node, err2)
+		}
+		n.u.log.Warn("a granted node could not open its lease; the item waits again", "node", string(g.Node), "err", err2)
+		ticket, err = n.u.r.c.Queue.Return(ctx, g)
+	}
+}
+
+// giveUp ends an acquisition whose context ended after the grant: an abort gives the executor back, a stop keeps it.
+func (n *nodes) giveUp(ctx context.Context, g queue.Grant) error {
+	cause := context.Cause(ctx)
+	if isException(cause) {
+		_ = n.releaseGrant(context.WithoutCancel(ctx), g)
+	}
+	return cause
+}
+
+// wait waits for the grant and says once why, when it takes long.
+func (n *nodes) wait(ctx context.Context, t Ticket, id queue.ItemID, waiting func(string)) (queue.Grant, error) {
+	said := make(chan struct{})
+	timer := time.AfterFunc(patience, func() {
+		defer close(said)
+		if why, err := n.u.r.c.Queue.Why(ctx, id); err == nil {
+			waiting(why.Summary)
+		}
+	})
+	defer func() {
+		if !timer.Stop() {
+			<-said
+		}
+	}()
+	g, err := t.Wait(ctx)
+	switch {
+	case err == nil:
+		return g, nil
+	case ctx.Err() == nil && errors.Is(err, queue.ErrLost):
+		return g, lost("of this node block")
+	case ctx.Err() == nil:
+		return g, fmt.Errorf("queue: %w", err)
+	}
+	cause := context.Cause(ctx)
+	if isException(cause) {
+		n.withdraw(context.WithoutCancel(ctx), t)
+	}
+	return g, cause
+}
+
+// withdraw takes an item out of the queue; when it was granted at the same moment, the grant is given back.
+func (n *nodes) withdraw(ctx context.Context, t Ticket) {
+	err := t.Withdraw(ctx)
+	if err == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, closeTime)
+	defer cancel()
+	if g, err := t.Wait(ctx); err == nil {
+		_ = n.releaseGrant(ctx, g)
+	}
+}
+
+// openLease opens the lease on the granted machine. Unavailable says that the machine could not be had in time.
+func (n *nodes) openLease(ctx context.Context, g queue.Grant, r step.Request, p agent.Policy) (agent.Workspace, error) {
+	ctx, cancel := context.WithTimeout(ctx, openTime)
+	defer cancel()
+	for {
+		m, err := n.machine(ctx, g)
+		if err != nil {
+			if errors.Is(err, context.DeadlineExceeded) {
+				err = fault.With(fault.Unavailable, err)
+			}
+			return agent.Workspace{}, err
+		}
+		ws, err := m.Open(ctx, agent.OpenRequest{Lease: g.Lease(), Job: string(n.u.id.Job), Workspace: r.Workspace, Build: n.u.id.String(), Policy: p})
+		switch {
+		case err == nil:
+			return ws, nil
+		case fault.Is(err, fault.Stale):
+			return ws, lost(string(g.Node))
+		case !fault.Is(err, fault.Unavailable) || ctx.Err() != nil:
+			return ws, err
+		}
+		pause(ctx, retryTime)
+	}
+}
+
+// machine waits until the node is connected, or the lease is lost.
+func (n *nodes) machine(ctx context.Context, g queue.Grant) (agent.Machine, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	gone := n.u.r.c.Queue.Lost(g)
+	done := make(chan struct{})
+	defer close(done)
+	select {
+	case <-gone:
+		return nil, lost(string(g.Node))
+	default:
+	}
+	go func() {
+		select {
+		case <-gone:
+			cancel(lost(string(g.Node)))
+		case <-done:
+		}
+	}()
+	m, _, err := n.u.r.c.Fleet.WaitMachine(ctx, g.Node)
+	switch {
+	case err == nil:
+		return m, nil
+	case fault.Is(err, fault.NotFound):
+		return nil, lost(string(g.Node))
+	case ctx.Err() != nil:
+		return nil, context.Cause(ctx)
+	}
+	return nil, err
+}
+
+// Attach implements step.Nodes.
+func (n *nodes) Attach(g queue.Grant, w agent.Workspace) *step.Node {
+	node := &step.Node{Name: string(g.Node), Grant: g, Workspace: w, Lost: n.u.r.c.Queue.Lost(g),
+		Machine: func(ctx context.Context) (agent.Machine, error) { return n.machine(ctx, g) }}
+	if st, ok := n.u.r.c.Fleet.Node(g.Node); ok {
+		node.OS, node.Labels = st.Machine.OS, st.Assigned
+	}
+	return node
+}
+
+// Release implements step.Nodes. An abort does not shorten it; the end of the controller does, and then it is done again.
+func (n *nodes) Release(ctx context.Context, node *step.Node) error {
+	inner, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer cancel(nil)
+	defer context.AfterFunc(ctx, func() {
+		if cause := context.Cause(ctx); !isException(cause) {
+			cancel(cause)
+		}
+	})()
+	return n.releaseGrant(inner, node.Grant)
+}
+
+// releaseGrant closes the lease on the machine, when that can be reached, and then gives the executor back, which it tries
+// until the ledger has it.
+func (n *nodes) releaseGrant(ctx context.Context, g queue.Grant) error {
+	n.closeLease(ctx, g)
+	for {
+		err := n.u.r.c.Queue.Release(ctx, g)
+		if err == nil || fault.Is(err, fault.Stale) || fault.Is(err, fault.NotFound) {
+			n.mu.Lock()
+			delete(n.open, g.Item)
+			n.mu.Unlock()
+			return nil
+		}
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		n.u.log.Warn("an executor could not be given back; it is tried again", "item", string(g.Item), "err", err)
+		pause(ctx, retryTime)
+	}
+}
+
+func (n *nodes) closeLease(ctx context.Context, g queue.Grant) {
+	ctx, cancel := context.WithTimeout(ctx, closeTime)
+	defer cancel()
+	m, err := n.machine(ctx, g)
+	if err == nil {
+		err = m.Close(ctx, g.Lease())
+	}
+	if err != nil {
+		n.u.log.Info("a lease was not closed on its machine", "node", string(g.Node), "item", string(g.Item), "err", err)
+	}
+}
+
+func (n *nodes) keep(g queue.Grant) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.open[g.Item] = g
+}
+
+// releaseAll gives back what the program did not get to: it was killed, or the farm failed.
+func (n *nodes) releaseAll(ctx context.Context) {
+	n.mu.Lock()
+	var left []queue.Grant
+	for _, g := range n.open {
+		left = append(left, g)
+	}
+	n.mu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, 3*closeTime)
+	defer cancel()
+	for _, g := range left {
+		_ = n.releaseGrant(ctx, g)
+	}
+}
+
+// claim tells the queue, before a program is resumed, which of its leases are still wanted: those whose node block the journal
+// has as entered and not as left. One that the queue does not have any more is lost, which the program finds out by itself.
+func (n *nodes) claim(ctx context.Context, entries []interp.Entry) error {
+	for _, l := range liveSeats(entries) {
+		g := l.Grant
+		n.keep(g)
+		t, err := n.u.r.c.Queue.Submit(ctx, n.item(g.Item, l.Request))
+		if errors.Is(err, queue.ErrLost) {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("claim the lease of %s: %w", g.Item, err)
+		}
+		if !fault.Is(t.Withdraw(ctx), fault.Conflict) {
+			continue // it was not leased any more
+		}
+		now, err := t.Wait(ctx)
+		if err != nil && !errors.Is(err, queue.ErrLost) {
+			return err
+		}
+		if err == nil && now.Epoch != g.Epoch {
+			_ = n.releaseGrant(ctx, now)
+		}
+	}
+	return nil
+}
+
+// seat is what the journal keeps of a node block.
+type seat struct {
+	Request step.Request `json:"request"`
+	Grant   queue.Grant  `json:"grant"`
+}
+
+// liveSeats reads the executors of the node blocks that a program was in, in the order it got them.
+func liveSeats(entries []interp.Entry) []seat {
+	names := map[step.Address]string{}
+	var order []step.Address
+	live := map[step.Address]seat{}
+	for _, e := range entries {
+		if e.Name != "" {
+			names[e.Address] = e.Name
+		}
+		if e.Kind != interp.Completed {
+			continue
+		}
+		switch names[e.Address] {
+		case "node":
+			var p struct {
+				Value seat `json:"value"`
+			}
+			if json.Unmarshal(e.Payload, &p) == nil && p.Value.Grant.Epoch > 0 {
+				live[e.Address] = p.Value
+				order = append(order, e.Address)
+			}
+		case "node.release":
+			delete(live, step.Address(strings.TrimSuffix(string(e.Address), ".release")))
+		}
+	}
+	var out []seat
+	for _, a := range order {
+		if s, ok := live[a]; ok {
+			out = append(out, s)
+		}
+	}
+	return out
+}

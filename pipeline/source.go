@@ -1,0 +1,236 @@
+package pipeline
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/outwork-build/outwork/agent"
+	"github.com/outwork-build/outwork/build"
+	"github.com/outwork-build/outwork/internal/fault"
+	"github.com/outwork-build/outwork/pipeline/step"
+	"github.com/outwork-build/outwork/pipeline/value"
+	"github.com/outwork-build/outwork/queue"
+)
+
+// Names of a run's pinned texts.
+const (
+	scriptText = "Jenkinsfile"
+	branchText = "BRANCH_NAME" // "" when there is none
+	jobText    = "job"         // the build.Job as JSON, as it was at the start
+)
+
+// maxScript bounds a Jenkinsfile, in bytes.
+const maxScript = 4 << 20
+
+// texts returns the pinned texts of the run. The first time it gets them from the job's source and pins them: from then on the
+// run does not see what becomes of the source.
+func (u *run) texts(ctx context.Context) (map[string]string, error) {
+	kept, err := u.r.c.Store.Texts(ctx, u.id)
+	if err != nil {
+		return nil, fmt.Errorf("read the pinned texts: %w", err)
+	}
+	if _, ok := kept[scriptText]; ok {
+		if err := json.Unmarshal([]byte(kept[jobText]), &u.job); err != nil {
+			return nil, fmt.Errorf("read the pinned job: %w", err)
+		}
+		return kept, nil
+	}
+	job, err := json.Marshal(u.job)
+	if err != nil {
+		return nil, err
+	}
+	var script, branch string
+	switch s := u.job.Source; {
+	case s.Git != nil:
+		script, err = u.fromGit(ctx, *s.Git)
+		branch = branchOf(s.Git.Ref)
+	case s.Dir != nil:
+		script, branch, err = fromDir(*s.Dir)
+	default:
+		script = s.Script
+	}
+	if err != nil {
+		return nil, err
+	}
+	// The script comes last: it is what says that all are there.
+	for _, t := range [][2]string{{jobText, string(job)}, {branchText, branch}, {scriptText, script}} {
+		if err := u.r.c.Store.PutText(context.WithoutCancel(ctx), u.id, t[0], t[1]); err != nil {
+			return nil, fmt.Errorf("pin the text of the run: %w", err)
+		}
+	}
+	return map[string]string{scriptText: script, branchText: branch}, nil
+}
+
+// fromDir reads the Jenkinsfile of a working tree on this machine, and the branch that is checked out there.
+func fromDir(d build.DirSource) (script, branch string, err error) {
+	path := d.Script
+	if path == "" {
+		path = "Jenkinsfile"
+	}
+	root, err := os.OpenRoot(d.Path)
+	if err != nil {
+		return "", "", value.Abort(fmt.Sprintf("the working tree cannot be opened: %v", err))
+	}
+	defer root.Close()
+	fi, err := root.Stat(filepath.FromSlash(path))
+	if err != nil {
+		return "", "", value.Abort(fmt.Sprintf("Unable to find %s in %s: %v", path, d.Path, err))
+	}
+	if fi.Size() > maxScript {
+		return "", "", value.Abort(fmt.Sprintf("%s has %d bytes, more than the limit of %d", path, fi.Size(), maxScript))
+	}
+	data, err := root.ReadFile(filepath.FromSlash(path))
+	if err != nil {
+		return "", "", value.Abort(fmt.Sprintf("Unable to read %s in %s: %v", path, d.Path, err))
+	}
+	if head, err := root.ReadFile(filepath.Join(".git", "HEAD")); err == nil {
+		if ref, ok := strings.CutPrefix(strings.TrimSpace(string(head)), "ref: "); ok {
+			branch = branchOf(ref)
+		}
+	}
+	return string(data), branch, nil
+}
+
+var commit = regexp.MustCompile(`^[0-9a-f]{40}$`)
+
+// branchOf is the branch that a ref names; "" for a commit, a tag and the remote's HEAD.
+func branchOf(ref string) string {
+	if ref == "" || ref == "HEAD" || commit.MatchString(ref) || strings.HasPrefix(ref, "refs/tags/") {
+		return ""
+	}
+	return strings.TrimPrefix(strings.TrimPrefix(ref, "refs/heads/"), "origin/")
+}
+
+// fetchAttempts is how often the fetch of a Jenkinsfile is tried on machines that get lost.
+const fetchAttempts = 3
+
+// fromGit fetches the Jenkinsfile on an agent: git never runs on the controller. The work is idempotent and leaves nothing
+// behind, so a lost agent, or a controller that restarts in between, only means that it is done again.
+func (u *run) fromGit(ctx context.Context, g build.GitSource) (string, error) {
+	var err error
+	for n := 1; n <= fetchAttempts; n++ {
+		var script string
+		script, err = u.fetchOnce(ctx, g, step.Address(fmt.Sprintf("scm.%d", n)))
+		if err == nil {
+			u.say("obtained", "Obtained "+scriptPath(g)+" from git "+g.URL)
+			return script, nil
+		}
+		if !errors.Is(err, queue.ErrLost) {
+			break
+		}
+	}
+	return "", err
+}
+
+func (u *run) fetchOnce(ctx context.Context, g build.GitSource, a step.Address) (string, error) {
+	n, err := u.nodes.Acquire(ctx, a, step.Request{Policy: agent.Kill}, func(why string) {
+		u.say("scm.why", "Still waiting to schedule task\n"+why)
+	})
+	if err != nil {
+		return "", err
+	}
+	defer func() {
+		if ctx.Err() == nil || isException(context.Cause(ctx)) {
+			_ = u.nodes.Release(context.WithoutCancel(ctx), n)
+		}
+	}()
+	f := fetch{u: u, node: n, dir: filepathTmp(n)}
+	url, ref := g.URL, g.Ref
+	if ref == "" {
+		ref = "HEAD"
+	}
+	if _, err := f.git(ctx, "init", "init", "-q", "."); err != nil {
+		return "", err
+	}
+	if _, err := f.git(ctx, "fetch", "fetch", "--quiet", "--no-tags", "--depth=1", "--", url, ref); err != nil {
+		return "", err
+	}
+	out, err := f.git(ctx, "show", "cat-file", "blob", "FETCH_HEAD:"+scriptPath(g))
+	if err != nil {
+		return "", fmt.Errorf("unable to find %s from git %s: %w", scriptPath(g), url, err)
+	}
+	if len(out) > maxScript {
+		return "", value.Abort(fmt.Sprintf("%s has %d bytes, more than the limit of %d", scriptPath(g), len(out), maxScript))
+	}
+	return string(out), nil
+}
+
+func isException(err error) bool {
+	var e *value.Exception
+	return errors.As(err, &e)
+}
+
+// filepathTmp is a folder for the fetch beside the workspace, so that the repository there is left alone. It is emptied with the lease.
+func filepathTmp(n *step.Node) string { return n.Workspace.Tmp + "/jenkinsfile" }
+
+// fetch runs git on a machine.
+type fetch struct {
+	u    *run
+	node *step.Node
+	dir  string
+}
+
+// git runs one command without a shell and returns its stdout. What it said on stderr is shown when it fails.
+func (f fetch) git(ctx context.Context, id string, args ...string) ([]byte, error) {
+	r := agent.StartRequest{
+		Lease: f.node.Grant.Lease(), Step: agent.StepID(id), Dir: f.dir, Capture: true, MaxOutput: 1 << 20,
+		Argv: append([]string{"git", "-c", "core.hooksPath=/dev/null", "-c", "credential.helper="}, args...),
+		Env:  map[string]string{"GIT_TERMINAL_PROMPT": "0", "GIT_ALLOW_PROTOCOL": "file:git:http:https:ssh"},
+	}
+	for {
+		m, err := f.node.Machine(ctx)
+		if err != nil {
+			return nil, err
+		}
+		var said strings.Builder
+		exit, err := runProcess(ctx, m, r, &said)
+		switch {
+		case err != nil && ctx.Err() != nil:
+			return nil, context.Cause(ctx)
+		case fault.Is(err, fault.Unavailable):
+			pause(ctx, time.Second) // the link broke; Machine waits for the next
+			continue
+		case err != nil:
+			return nil, fmt.Errorf("git %s on %s: %w", args[0], f.node.Name, err)
+		case exit.Lost:
+			return nil, lost(f.node.Name)
+		case exit.Code != 0:
+			return nil, value.Abort(fmt.Sprintf("git %s returned status code %d: %s", args[0], exit.Code, strings.TrimSpace(said.String())))
+		}
+		return exit.Stdout, nil
+	}
+}
+
+func runProcess(ctx context.Context, m agent.Machine, r agent.StartRequest, said *strings.Builder) (agent.Exit, error) {
+	if err := m.Start(ctx, r); err != nil {
+		return agent.Exit{}, err
+	}
+	return m.Follow(ctx, r.Lease, r.Step, 0, func(o agent.Output) error {
+		said.Write(o.Data)
+		return nil
+	})
+}
+
+// pause waits, or until ctx ends.
+func pause(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}
+
+func scriptPath(g build.GitSource) string {
+	if g.Path == "" {
+		return "Jenkinsfile"
+	}
+	return g.Path
+}
