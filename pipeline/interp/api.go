@@ -35,7 +35,7 @@ type Config struct {
 	Run     step.Run
 	Journal Journal // nil keeps nothing
 	Replay  []Entry // what the journal holds, by Seq
-	// SetEnv is told of each `env.NAME = value` (remove: value nil), with the baton, on replay too: Run.Base must answer it from then on.
+	// SetEnv is told of each `env.NAME = value` (nil removes the variable), with the baton, on replay too: Run.Base must answer it from then on.
 	SetEnv func(name string, value *string)
 	// Around wraps the evaluation of the script on the main thread; nil only evaluates it. It may perform effects of its own.
 	Around func(t *Thread, script func() (value.Value, error)) error
