@@ -1,0 +1,126 @@
+package executor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/outwork-build/outwork/agent"
+	"github.com/outwork-build/outwork/internal/fault"
+	"github.com/outwork-build/outwork/pipeline/step"
+	"github.com/outwork-build/outwork/pipeline/value"
+)
+
+// Process is a process that an effect runs. Its address must be the effect's own (or grow from it): it names the process on
+// the machine and its part of the console, by which both are found again.
+type Process struct {
+	Run     step.Run
+	Node    *step.Node
+	Address step.Address
+	Stage   string             // Scope.StageID
+	Request agent.StartRequest // Lease and Step are filled in
+	Grace   time.Duration      // between TERM and KILL when it is interrupted; 0 is 20 s
+}
+
+const (
+	defaultGrace = 20 * time.Second
+	// lastWait is how long an interrupted effect waits for its process beyond the grace. What then still runs goes when the
+	// lease is closed.
+	lastWait = 30 * time.Second
+)
+
+// Do starts the process, or finds it started, and passes its output on until it ends. It may be called again after a restart of
+// the controller and goes on where the console stopped.
+//
+// When ctx ends by an interruption (its cause is a *value.Exception) the process is stopped, its end is awaited, and the cause
+// is returned; when it ends otherwise, that is because the controller stops, the process runs on. A process whose fate is
+// unknown gives the exception of Lost. Other errors are the machine's.
+func (p Process) Do(ctx context.Context) (agent.Exit, error) {
+	p.Request.Lease, p.Request.Step = p.Node.Grant.Lease(), StepID(p.Address)
+	if p.Grace == 0 {
+		p.Grace = defaultGrace
+	}
+	out := p.Run.Output(p.Address, p.Stage)
+	defer out.Close()
+	var exit agent.Exit
+	started := false
+	err := ctx.Err()
+	if err == nil {
+		err = Call(ctx, p.Node, func(m agent.Machine) (err error) {
+			if !started {
+				if err := m.Start(ctx, p.Request); err != nil {
+					return fmt.Errorf("start: %w", err)
+				}
+				started = true
+			}
+			exit, err = p.follow(ctx, m, out)
+			return err
+		})
+	}
+	if ctx.Err() != nil {
+		var interruption *value.Exception
+		if errors.As(context.Cause(ctx), &interruption) {
+			p.stop(context.WithoutCancel(ctx), out, interruption)
+		}
+		return exit, context.Cause(ctx)
+	}
+	if started && fault.Is(err, fault.NotFound) {
+		return exit, Lost(p.Node, "it does not know the process any more")
+	}
+	if err != nil {
+		return exit, err
+	}
+	return exit, p.settle(exit, out)
+}
+
+func (p Process) follow(ctx context.Context, m agent.Machine, out step.Stream) (agent.Exit, error) {
+	return m.Follow(ctx, p.Request.Lease, p.Request.Step, out.Received(), func(o agent.Output) error {
+		_, err := out.WriteAt(o.Data, o.Offset)
+		return err
+	})
+}
+
+// settle makes the output durable and judges the end.
+func (p Process) settle(exit agent.Exit, out step.Stream) error {
+	if exit.Dropped > 0 {
+		p.note("dropped", fmt.Sprintf("[%d bytes of output were not kept: the limit of the step was reached, or the agent's disk was full]\n", exit.Dropped))
+	}
+	if err := out.Sync(); err != nil {
+		return err
+	}
+	if exit.Lost {
+		return Lost(p.Node, exit.Reason)
+	}
+	return nil
+}
+
+// stop ends the process of an interrupted effect and passes its last words on, as far as the machine can be reached in time.
+func (p Process) stop(ctx context.Context, out step.Stream, why *value.Exception) {
+	ctx, cancel := context.WithTimeout(ctx, p.Grace+lastWait)
+	defer cancel()
+	_ = Call(ctx, p.Node, func(m agent.Machine) error {
+		err := m.Stop(ctx, agent.StopRequest{Lease: p.Request.Lease, Step: p.Request.Step, Grace: p.Grace, Reason: why.Error()})
+		if err != nil {
+			return err // it had not been started, or is forgotten
+		}
+		p.note("interrupt", "Sending interrupt signal to process\n")
+		exit, err := p.follow(ctx, m, out)
+		if err != nil {
+			return err
+		}
+		return p.settle(exit, out)
+	})
+}
+
+// note writes a line of ours, once, in a stream of its own: the process's is addressed by the bytes it wrote.
+func (p Process) note(key, line string) {
+	s := p.Run.Output(p.Address+step.Address(":"+key), p.Stage)
+	defer s.Close()
+	_, _ = s.WriteAt([]byte(line), 0)
+}
+
+// Forget lets the machine forget a process: call it when what the process gave is durable.
+func Forget(ctx context.Context, n *step.Node, a step.Address) {
+	_ = Call(ctx, n, func(m agent.Machine) error { return m.Forget(ctx, n.Grant.Lease(), StepID(a)) })
+}
