@@ -29,7 +29,7 @@ var shared = map[string][]string{
 	"cas":           {"tree", "castest", "memory"},
 	"wire":          {"mux", "rpc", "wiretest"},
 	"agent":         {"ant", "host", "remote", "agenttest"},
-	"pipeline/step": {"steptest"},
+	"pipeline/step": {"steptest", "executor"},
 	"store":         {"storetest"},
 }
 
