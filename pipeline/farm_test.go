@@ -102,6 +102,15 @@ func (f *farm) Return(_ context.Context, g queue.Grant) (pipeline.Ticket, error)
 	return &ticket{f, l}, nil
 }
 
+func (f *farm) Opened(_ context.Context, g queue.Grant) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if l := f.leases[g.Item]; l == nil || !l.active || l.grant.Epoch != g.Epoch {
+		return fault.New(fault.Stale, "%s epoch %d is not active", g.Item, g.Epoch)
+	}
+	return nil
+}
+
 func (f *farm) Release(_ context.Context, g queue.Grant) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()

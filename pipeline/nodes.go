@@ -59,37 +59,55 @@ func (n *nodes) item(id queue.ItemID, r step.Request) queue.Item {
 // Acquire implements step.Nodes.
 func (n *nodes) Acquire(ctx context.Context, a step.Address, r step.Request, waiting func(why string)) (*step.Node, error) {
 	it := n.item(n.itemID(a), r)
-	ticket, err := n.u.r.c.Queue.Submit(ctx, it)
 	for {
+		g, err := n.grant(ctx, it, waiting)
+		if err != nil {
+			return nil, err
+		}
+		ws, err := n.openLease(ctx, g, r, it.Policy)
 		switch {
-		case errors.Is(err, queue.ErrLost):
-			return nil, lost("of this node block")
-		case fault.Is(err, fault.Invalid):
-			return nil, value.Abort(err.Error())
-		case err != nil:
-			return nil, fmt.Errorf("queue: %w", err)
-		}
-		g, err2 := n.wait(ctx, ticket, it.ID, waiting)
-		if err2 != nil {
-			return nil, err2
-		}
-		ws, err2 := n.openLease(ctx, g, r, it.Policy)
-		if err2 == nil {
+		case err == nil:
 			n.keep(g)
 			return n.Attach(g, ws), nil
-		}
-		if ctx.Err() != nil {
+		case ctx.Err() != nil:
 			return nil, n.giveUp(ctx, g)
-		}
-		if errors.Is(err2, queue.ErrLost) {
-			return nil, err2
-		}
-		if !fault.Is(err2, fault.Unavailable) {
+		case errors.Is(err, queue.ErrLost):
+			return nil, err
+		case !fault.Is(err, fault.Unavailable):
 			_ = n.releaseGrant(context.WithoutCancel(ctx), g)
-			return nil, fmt.Errorf("open the workspace on %s: %w", g.Node, err2)
+			return nil, fmt.Errorf("open the workspace on %s: %w", g.Node, err)
 		}
-		n.u.log.Warn("a granted node could not open its lease; the item waits again", "node", string(g.Node), "err", err2)
-		ticket, err = n.u.r.c.Queue.Return(ctx, g)
+		n.u.log.Warn("a granted node could not open its lease; the item waits again", "node", string(g.Node), "err", err)
+		// fault.Conflict says that the machine did open it, and only its answer was lost: then it is asked again. After any
+		// error the queue is asked anew what the item has.
+		if _, err := n.u.r.c.Queue.Return(ctx, g); err != nil {
+			n.u.log.Info("the grant was not given back", "item", string(g.Item), "err", err)
+			pause(ctx, retryTime)
+		}
+	}
+}
+
+// grant submits the item, which is idempotent, and waits for its executor. A queue that cannot be reached is asked again.
+func (n *nodes) grant(ctx context.Context, it queue.Item, waiting func(string)) (queue.Grant, error) {
+	for {
+		ticket, err := n.u.r.c.Queue.Submit(ctx, it)
+		var g queue.Grant
+		if err == nil {
+			g, err = n.wait(ctx, ticket, it.ID, waiting)
+		}
+		switch {
+		case err == nil:
+			return g, nil
+		case ctx.Err() != nil:
+			return g, context.Cause(ctx)
+		case errors.Is(err, queue.ErrLost):
+			return g, lost("of this node block")
+		case fault.Is(err, fault.Invalid):
+			return g, value.Abort(err.Error())
+		case !fault.Is(err, fault.Unavailable) && !fault.Is(err, fault.Canceled):
+			return g, fmt.Errorf("queue: %w", err)
+		}
+		pause(ctx, retryTime)
 	}
 }
 
@@ -117,19 +135,10 @@ func (n *nodes) wait(ctx context.Context, t Ticket, id queue.ItemID, waiting fun
 		}
 	}()
 	g, err := t.Wait(ctx)
-	switch {
-	case err == nil:
-		return g, nil
-	case ctx.Err() == nil && errors.Is(err, queue.ErrLost):
-		return g, lost("of this node block")
-	case ctx.Err() == nil:
-		return g, fmt.Errorf("queue: %w", err)
-	}
-	cause := context.Cause(ctx)
-	if isException(cause) {
+	if err != nil && isException(context.Cause(ctx)) {
 		n.withdraw(context.WithoutCancel(ctx), t)
 	}
-	return g, cause
+	return g, err
 }
 
 // withdraw takes an item out of the queue; when it was granted at the same moment, the grant is given back.
@@ -158,6 +167,9 @@ func (n *nodes) openLease(ctx context.Context, g queue.Grant, r step.Request, p 
 			return agent.Workspace{}, err
 		}
 		ws, err := m.Open(ctx, agent.OpenRequest{Lease: g.Lease(), Job: string(n.u.id.Job), Workspace: r.Workspace, Build: n.u.id.String(), Policy: p})
+		if err == nil {
+			err = n.u.r.c.Queue.Opened(ctx, g)
+		}
 		switch {
 		case err == nil:
 			return ws, nil
@@ -298,6 +310,10 @@ func (n *nodes) claim(ctx context.Context, entries []interp.Entry) error {
 		}
 		if err == nil && now.Epoch != g.Epoch {
 			_ = n.releaseGrant(ctx, now)
+			continue
+		}
+		if err := n.u.r.c.Queue.Opened(ctx, g); err != nil {
+			n.u.log.Info("a lease ended while the controller was away", "item", string(g.Item), "err", err)
 		}
 	}
 	return nil

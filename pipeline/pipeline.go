@@ -41,6 +41,7 @@ type Config struct {
 type Queue interface {
 	Submit(ctx context.Context, it queue.Item) (Ticket, error)
 	Return(ctx context.Context, g queue.Grant) (Ticket, error)
+	Opened(ctx context.Context, g queue.Grant) error
 	Release(ctx context.Context, g queue.Grant) error
 	Lost(g queue.Grant) <-chan struct{}
 	Why(ctx context.Context, id queue.ItemID) (queue.Explanation, error)

@@ -37,10 +37,13 @@ func (d *driver) properties(t *interp.Thread) error {
 		}
 		p.Parameters = append(p.Parameters, par)
 	}
-	if old := t.Run().Job().Properties; len(p.Parameters) == 0 && reflect.DeepEqual(p, old) {
-		return nil
+	if !reflect.DeepEqual(p, t.Run().Job().Properties) {
+		return flow.Learn(t, p)
 	}
-	return flow.Learn(t, p)
+	if l, ok := t.Run().(step.Learner); ok {
+		l.Declare(p.Parameters)
+	}
+	return nil
 }
 
 // withOptions runs body inside of the options that are block steps: timeout, retry, timestamps and their like, the first one outermost.

@@ -40,7 +40,7 @@ func (d *driver) enter(t *interp.Thread, s *jenkinsfile.Stage, why skip) error {
 
 // leaveOut prints that a stage is skipped, and enters its children, which are skipped too.
 func (d *driver) leaveOut(t *interp.Thread, s *jenkinsfile.Stage, why skip) error {
-	text := fmt.Sprintf("Stage %q skipped due to %s", s.Name, why.because)
+	text := "Stage \"" + s.Name + "\" skipped due to " + why.because
 	t.Print(text)
 	t.Scope().Mark.Skipped = text
 	return d.children(t, s, why)
