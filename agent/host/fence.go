@@ -31,6 +31,7 @@ type fences struct {
 	last  map[string]fence
 	order []string // items by their first line since the last rewrite, for forgetting
 	lines int
+	torn  bool // the file ends within a line: the next one begins with a line's end
 }
 
 func openFences(path string) (*fences, error) {
@@ -50,7 +51,14 @@ func openFences(path string) (*fences, error) {
 	if err := in.Err(); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	return f, f.rewrite()
+	if f.lines > 2*maxFences {
+		if err := f.rewrite(); err == nil { // otherwise on a later write; a full disk must not keep the agent down
+			return f, nil
+		}
+	}
+	f.torn = len(text) > 0 && text[len(text)-1] != '\n'
+	f.file, err = os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
+	return f, err
 }
 
 func (f *fences) note(e fence) {
@@ -79,9 +87,15 @@ func (f *fences) raise(e fence) error {
 	if err != nil {
 		return err
 	}
-	if _, err := f.file.Write(append(line, '\n')); err != nil {
+	line = append(line, '\n')
+	if f.torn {
+		line = append([]byte{'\n'}, line...)
+	}
+	if n, err := f.file.Write(line); err != nil {
+		f.torn = f.torn || n > 0
 		return fmt.Errorf("write fence: %w", err)
 	}
+	f.torn = false
 	f.note(e)
 	if f.lines > 2*maxFences {
 		return f.rewrite()

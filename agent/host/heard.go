@@ -49,7 +49,14 @@ func (l *lease) greeted(m shim.Message) {
 		return
 	}
 	l.expired = l.expired || m.Expired
-	l.settle(m.Running, "its start was lost with the agent")
+	running := m.Running
+	for _, st := range l.steps {
+		if st.unsent != nil && !st.ended() && !slices.Contains(running, st.key) && l.link.send(*st.unsent) == nil {
+			st.unsent = nil
+			running = append(running, st.key)
+		}
+	}
+	l.settle(running, "its start was lost with the agent")
 	for _, st := range l.steps {
 		st.wake()
 	}

@@ -41,6 +41,7 @@ type step struct {
 	exit      shim.Exit
 	forgotten bool
 	grown     chan struct{} // closed when the spool has grown; nil while nobody waits
+	unsent    *shim.Message // the start, when the shim may not have got it
 }
 
 func (l *lease) newStep(c claim) *step {
@@ -131,8 +132,10 @@ func (l *lease) start(r agent.StartRequest) (hired bool, err error) {
 	}
 	l.enter(st)
 	l.running++
-	if err := l.link.send(shim.Message{Kind: shim.KindStart, Step: st.key, Start: m}); err != nil {
+	handover := shim.Message{Kind: shim.KindStart, Step: st.key, Start: m}
+	if err := l.link.send(handover); err != nil {
 		// The shim may or may not have got it. Its end, or its greeting after we reconnect, tells which.
+		st.unsent = &handover
 		l.h.log.Warn("shim did not take a step", "lease", l.id, "step", r.Step, "err", err)
 	}
 	return hired, nil

@@ -3,22 +3,26 @@ package shim
 import (
 	"net"
 	"sync"
+	"time"
 )
 
 // maxQueued bounds what waits for an agent that does not read. Everything in the queue is on disk too, so a connection
 // that falls behind is dropped and the agent looks there.
 const maxQueued = 4096
 
-// peer is a connection to an agent. Sending never blocks.
+// peer is a connection to an agent. Sending never blocks. Whatever becomes of sending, what the agent sent before it went is
+// still read to its end.
 type peer struct {
 	conn  net.Conn
 	queue chan Message
 	once  sync.Once
-	gone  chan struct{}
+	mute  chan struct{} // closed when nothing is sent any more
+	// served is closed when everything that came on the connection has been carried out.
+	served chan struct{}
 }
 
 func newPeer(conn net.Conn) *peer {
-	p := &peer{conn: conn, queue: make(chan Message, maxQueued), gone: make(chan struct{})}
+	p := &peer{conn: conn, queue: make(chan Message, maxQueued), mute: make(chan struct{}), served: make(chan struct{})}
 	go p.write()
 	return p
 }
@@ -27,7 +31,7 @@ func (p *peer) send(m Message) {
 	select {
 	case p.queue <- m:
 	default:
-		p.close()
+		p.hush()
 	}
 }
 
@@ -36,18 +40,36 @@ func (p *peer) write() {
 		select {
 		case m := <-p.queue:
 			if Write(p.conn, m) != nil {
-				p.close()
+				p.hush()
 				return
 			}
-		case <-p.gone:
+		case <-p.mute:
 			return
 		}
 	}
 }
 
-func (p *peer) close() {
+// hush ends the sending half: a living agent sees the end and connects again.
+func (p *peer) hush() {
 	p.once.Do(func() {
-		close(p.gone)
-		_ = p.conn.Close()
+		close(p.mute)
+		if c, ok := p.conn.(interface{ CloseWrite() error }); ok {
+			_ = c.CloseWrite()
+		}
 	})
+}
+
+func (p *peer) close() {
+	p.hush()
+	_ = p.conn.Close()
+}
+
+// finish waits until the other side has closed and its last message was carried out, but not for ever.
+func (p *peer) finish(patience time.Duration) {
+	select {
+	case <-p.served:
+	case <-time.After(patience):
+		p.close()
+		<-p.served
+	}
 }

@@ -55,31 +55,41 @@ func newServer() (*server, error) {
 	return s, nil
 }
 
-// accept serves one agent connection at a time until the shim may end.
+// accept serves one agent connection at a time. A new one means that the old one's agent is gone or gave up on it; what it
+// had sent before is carried out first, so that the greeting tells of every start that was handed over.
 func (s *server) accept(l net.Listener) {
+	var last *peer
 	for {
 		conn, err := l.Accept()
 		if err != nil {
 			return
 		}
-		p := newPeer(conn)
-		s.mu.Lock()
-		if s.peer != nil {
-			s.peer.close()
+		if last != nil {
+			last.finish(drainOld)
 		}
-		s.peer = p
-		hello := Message{Kind: KindHello, Proto: Proto, PID: os.Getpid(), Lease: s.lease, Expired: s.expired}
-		for key, st := range s.steps {
-			st.watch = -1
-			hello.Running = append(hello.Running, key)
-		}
-		p.send(hello)
-		s.mu.Unlock()
-		go s.serve(p)
+		last = newPeer(conn)
+		s.greet(last)
+		go s.serve(last)
 	}
 }
 
+// drainOld is how long an old connection may take to come to its end. It is less than an agent waits for a greeting.
+const drainOld = 2 * time.Second
+
+func (s *server) greet(p *peer) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.peer = p
+	hello := Message{Kind: KindHello, Proto: Proto, PID: os.Getpid(), Lease: s.lease, Expired: s.expired}
+	for key, r := range s.steps {
+		r.watch = -1
+		hello.Running = append(hello.Running, key)
+	}
+	p.send(hello)
+}
+
 func (s *server) serve(p *peer) {
+	defer close(p.served)
 	defer p.close()
 	for {
 		m, err := Read(p.conn)

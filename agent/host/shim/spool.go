@@ -52,12 +52,11 @@ func (s *spool) keep(p []byte) {
 	if len(p) == 0 {
 		return
 	}
-	if s.gap > 0 && !s.mark() {
-		s.dropped += int64(len(p))
-		s.gap += int64(len(p))
+	if s.gap > 0 {
+		s.resume(p)
 		return
 	}
-	n, err := s.file.WriteAt(p, s.size)
+	n, err := s.file.Write(p) // not WriteAt, which does not say what it wrote before an error
 	s.size += int64(n)
 	if rest := int64(len(p) - n); rest > 0 {
 		s.dropped += rest
@@ -66,24 +65,25 @@ func (s *spool) keep(p []byte) {
 	}
 }
 
-// mark writes into the file how much is missing at this place, and reports whether it could.
-func (s *spool) mark() bool {
+// resume writes p after a line that says how much is missing before it, once there is room for both: a disk that gets
+// room in crumbs must not be filled with such lines. What is in the file is never taken back, a follower may have seen it.
+func (s *spool) resume(p []byte) {
 	why := s.why
 	var perr *os.PathError
 	if errors.As(why, &perr) {
 		why = perr.Err
 	}
-	text := fmt.Sprintf("\n[outwork: %d bytes of output are missing here: %v]\n", s.gap, why)
-	n, err := s.file.WriteAt([]byte(text), s.size)
-	if err != nil {
-		if n > 0 {
-			_ = s.file.Truncate(s.size)
+	line := fmt.Sprintf("\n[outwork: %d bytes of output are missing here: %v]\n", s.gap, why)
+	kept := 0
+	if roomFor(s.file, s.size, int64(len(line)+len(p))) {
+		n, err := s.file.Write(append([]byte(line), p...))
+		s.size += int64(n)
+		if n >= len(line) {
+			kept, s.gap, s.why = n-len(line), 0, err
 		}
-		return false
 	}
-	s.size += int64(n)
-	s.gap = 0
-	return true
+	s.dropped += int64(len(p) - kept)
+	s.gap += int64(len(p) - kept)
 }
 
 // length returns the bytes in the file now.
