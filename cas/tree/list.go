@@ -115,7 +115,7 @@ func (l *lister) add(at string, digest cas.Digest, depth int) error {
 		}
 	}
 	for _, n := range d.Symlinks {
-		if err := checkLink(at, n.Target); err != nil {
+		if err := CheckLink(at, n.Target); err != nil {
 			return fmt.Errorf("tree: %s: %w", path.Join(at, n.Name), err)
 		}
 		if err := l.append(Entry{Path: path.Join(at, n.Name), Mode: fs.ModeSymlink | fs.ModePerm, Link: n.Target}); err != nil {

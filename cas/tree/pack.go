@@ -155,7 +155,7 @@ func (p *packer) inspectLink(it item) (item, error) {
 	if parent == "." {
 		parent = ""
 	}
-	inside := checkLink(parent, target)
+	inside := CheckLink(parent, target)
 	info, err := p.root.Stat(p.at(it.path))
 	regular := err == nil && info.Mode().IsRegular()
 	switch {

@@ -67,9 +67,9 @@ func checkName(name string) error {
 	return nil
 }
 
-// checkLink refuses a link that could lead out of the tree. Its parent folder is dir, "" the tree's root. Only leading ".." are
+// CheckLink refuses a link that could lead out of the tree. Its parent folder is dir, "" the tree's root. Only leading ".." are
 // let through: the folders they climb are real ones, whereas x/.. would climb from wherever a link x points to.
-func checkLink(dir, target string) error {
+func CheckLink(dir, target string) error {
 	if target == "" || len(target) > maxPath || strings.ContainsRune(target, 0) {
 		return fault.New(fault.Invalid, "link to %.40q: expected a relative path", target)
 	}
