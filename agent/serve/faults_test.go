@@ -136,7 +136,7 @@ func within(t testing.TB, what string, d time.Duration, done <-chan struct{}) ti
 func TestBlackholedPathIsFoundByBothSides(t *testing.T) {
 	const heartbeat = 500 * time.Millisecond
 	c := newController(t, false)
-	c.options.Heartbeat = heartbeat
+	c.heartbeat(heartbeat)
 	p := newPath(t, c.URL)
 	log := &buffer{}
 	startHere(t, serve.Config{URL: p.url(), Token: "owj_good", Name: "n", Root: t.TempDir(), Heartbeat: heartbeat, MaxBackoff: 50 * time.Millisecond, Logger: logTo(log)})

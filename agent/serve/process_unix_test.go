@@ -17,7 +17,7 @@ import (
 func TestStoppedAgentIsFound(t *testing.T) {
 	const heartbeat = 500 * time.Millisecond
 	c := newController(t, false)
-	c.options.Heartbeat = heartbeat
+	c.heartbeat(heartbeat)
 	p := startAgent(t, nil, "--url", c.URL, "--token", "owj_good", "--name", "n", "--root", t.TempDir())
 	conn := c.next(t)
 	l := agent.Lease{Item: "i", Epoch: 1}

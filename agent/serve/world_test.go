@@ -47,11 +47,11 @@ func TestMain(m *testing.M) {
 // controller is the far side: the two addresses an agent calls, and storage. Connections arrive on conns.
 type controller struct {
 	*httptest.Server
-	t       testing.TB
-	conns   chan *remote.Conn
-	options remote.Options
+	t     testing.TB
+	conns chan *remote.Conn
 
-	mu      sync.Mutex
+	mu      sync.Mutex // guards the rest
+	options remote.Options
 	tokens  map[string]bool // token → not used yet
 	creds   map[string]string
 	joins   []api.Join
@@ -100,7 +100,7 @@ func (c *controller) join(w http.ResponseWriter, r *http.Request) {
 func (c *controller) connect(w http.ResponseWriter, r *http.Request) {
 	c.mu.Lock()
 	_, known := c.creds[strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")]
-	refusal := c.refusal
+	refusal, options := c.refusal, c.options
 	c.mu.Unlock()
 	if refusal != nil && refusal(w) {
 		return
@@ -117,7 +117,7 @@ func (c *controller) connect(w http.ResponseWriter, r *http.Request) {
 		greetFromTheFuture(c.t, link)
 		return
 	}
-	conn, err := remote.Connect(r.Context(), link, c.options)
+	conn, err := remote.Connect(r.Context(), link, options)
 	if err != nil {
 		c.t.Logf("connect: %v", err)
 		return
@@ -129,6 +129,12 @@ func (c *controller) refuse(f func(http.ResponseWriter) bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.refusal = f
+}
+
+func (c *controller) heartbeat(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.options.Heartbeat = d
 }
 
 func (c *controller) revoke() {

@@ -6,7 +6,6 @@ import (
 	"os"
 	"os/exec"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -34,11 +33,10 @@ func TestMain(m *testing.M) {
 func relay() {
 	l := stdio.Own()
 	in, out := os.NewFile(3, "in"), os.NewFile(4, "out")
-	var one sync.WaitGroup
-	one.Add(1)
-	go func() { io.Copy(l, in); one.Done() }()
-	go func() { io.Copy(out, l); one.Done() }()
-	one.Wait()
+	ended := make(chan struct{}, 2)
+	go func() { io.Copy(l, in); ended <- struct{}{} }()
+	go func() { io.Copy(out, l); ended <- struct{}{} }()
+	<-ended
 	l.Close()
 }
 
