@@ -13,13 +13,11 @@ func (t *Thread) getAt(recv, key value.Value) (value.Value, error) {
 	}
 	switch x := recv.(type) {
 	case *value.Map:
+		if g, ok := key.(*value.GString); ok { // m["${k}"] asks for a property, whose name is a String
+			key = g.String()
+		}
 		if v, ok := x.Get(key); ok {
 			return v, nil
-		}
-		if g, ok := key.(*value.GString); ok { // m["${k}"] is compiled to a property name in Groovy, a String
-			if v, ok := x.Get(g.String()); ok {
-				return v, nil
-			}
 		}
 		if x.Default != nil {
 			return t.mapDefault(x, key)

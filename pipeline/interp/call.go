@@ -173,6 +173,9 @@ func (t *Thread) callMember(name string, a arguments, f *frame) (value.Value, bo
 			v, err := t.callValue(en.vals[i], a.list())
 			return v, true, err
 		}
+		if v, ok, err := t.instanceMethod(in, name, a.list()); ok || err != nil {
+			return v, ok, err
+		}
 	}
 	if f.class != nil {
 		if v, ok, err := t.callStatic(f.class, name, a.list()); ok || err != nil {

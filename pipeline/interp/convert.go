@@ -136,7 +136,9 @@ func (t *Thread) castToClass(v value.Value, c *class) (value.Value, error) {
 		}
 	case *Closure:
 		if c.decl.Kind != "class" {
-			return v, nil
+			impl := *x
+			impl.stands = true
+			return &impl, nil
 		}
 	}
 	return nil, t.badCast(v, c.name)
@@ -190,6 +192,9 @@ func (t *Thread) toNumber(v value.Value, class, written string) (value.Value, er
 		v = int64([]rune(s)[0]) // Groovy takes a text of one character for its code
 	}
 	if !value.IsNumber(v) {
+		if zeroOf(written) != nil {
+			class = written
+		}
 		return nil, t.badCast(v, class)
 	}
 	return narrow(v, class), nil

@@ -239,6 +239,9 @@ func (t *Thread) unary(x *jf.Unary, e *env) (value.Value, error) {
 	if x.Op == "++" || x.Op == "--" {
 		return t.step(x, e)
 	}
+	if l, ok := x.X.(*jf.Lit); ok && x.Op == "-" && l.Value == int64(1<<31) && l.Raw == "2147483648" {
+		return int64(-1 << 31), nil // the one Integer whose digits alone are a Long
+	}
 	v, err := t.eval(x.X, e)
 	if err != nil {
 		return nil, err

@@ -120,8 +120,8 @@ func (f formatSpec) text(v value.Value) (string, bool) {
 		}
 		return strconv.FormatBool(v != nil), true
 	case 'c':
-		if s, ok := value.Text(v); ok && length(s) == 1 {
-			return s, true
+		if c, ok := v.(value.Char); ok {
+			return string(rune(c)), true
 		}
 		return string(rune(value.ToInt(v))), value.RankOf(v) == value.IntRank
 	case 'd':

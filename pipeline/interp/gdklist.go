@@ -19,7 +19,7 @@ func (t *Thread) listMethod(l *value.List, name string, a []value.Value) (value.
 	case name == "get" && n == 1 && value.IsNumber(a[0]):
 		i := int(value.ToInt(a[0]))
 		if i < 0 || i >= len(l.Elems) {
-			return nil, true, t.throwf("java.lang.IndexOutOfBoundsException", "Index: %d, Size: %d", i, len(l.Elems))
+			return nil, true, t.throwf("java.lang.IndexOutOfBoundsException", "Index %d out of bounds for length %d", i, len(l.Elems))
 		}
 		return l.Elems[i], true, nil
 	case name == "each" || name == "eachWithIndex":
@@ -92,7 +92,7 @@ func (t *Thread) changeList(l *value.List, name string, a []value.Value) (value.
 	case (name == "add" || name == "addAll") && n == 2 && value.IsNumber(a[0]):
 		i := int(value.ToInt(a[0]))
 		if i < 0 || i > len(l.Elems) {
-			return nil, true, t.throwf("java.lang.IndexOutOfBoundsException", "Index: %d, Size: %d", i, len(l.Elems))
+			return nil, true, t.throwf("java.lang.IndexOutOfBoundsException", "Index %d out of bounds for length %d", i, len(l.Elems))
 		}
 		more := []value.Value{a[1]}
 		if name == "addAll" {
@@ -143,7 +143,7 @@ func (t *Thread) changeList(l *value.List, name string, a []value.Value) (value.
 	case name == "set" && n == 2:
 		i := int(value.ToInt(a[0]))
 		if i < 0 || i >= len(l.Elems) {
-			return nil, true, t.throwf("java.lang.IndexOutOfBoundsException", "Index: %d, Size: %d", i, len(l.Elems))
+			return nil, true, t.throwf("java.lang.IndexOutOfBoundsException", "Index %d out of bounds for length %d", i, len(l.Elems))
 		}
 		old := l.Elems[i]
 		l.Elems[i] = a[1]
@@ -153,7 +153,7 @@ func (t *Thread) changeList(l *value.List, name string, a []value.Value) (value.
 	case name == "swap" && n == 2:
 		i, j := int(value.ToInt(a[0])), int(value.ToInt(a[1]))
 		if i < 0 || j < 0 || i >= len(l.Elems) || j >= len(l.Elems) {
-			return nil, true, t.throwf("java.lang.IndexOutOfBoundsException", "Index: %d, Size: %d", max(i, j), len(l.Elems))
+			return nil, true, t.throwf("java.lang.IndexOutOfBoundsException", "Index %d out of bounds for length %d", max(i, j), len(l.Elems))
 		}
 		l.Elems[i], l.Elems[j] = l.Elems[j], l.Elems[i]
 		return l, true, nil
@@ -194,7 +194,7 @@ func (t *Thread) reorder(l *value.List, name string, a []value.Value) (value.Val
 
 func (t *Thread) removeAt(l *value.List, i int) (value.Value, bool, error) {
 	if i < 0 || i >= len(l.Elems) {
-		return nil, true, t.throwf("java.lang.IndexOutOfBoundsException", "Index: %d, Size: %d", i, len(l.Elems))
+		return nil, true, t.throwf("java.lang.IndexOutOfBoundsException", "Index %d out of bounds for length %d", i, len(l.Elems))
 	}
 	e := l.Elems[i]
 	l.Elems = append(l.Elems[:i:i], l.Elems[i+1:]...)

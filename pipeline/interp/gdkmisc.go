@@ -352,6 +352,10 @@ func (t *Thread) closureMethod(c *Closure, name string, a []value.Value) (value.
 		v, ok, err := t.closureGet(c, uncapital(strings.TrimPrefix(name, "get")))
 		return v, ok, err
 	}
+	if c.stands {
+		v, err := t.call(c, a)
+		return v, true, err
+	}
 	if c.given {
 		return t.tryInvoke(c.delegate, name, a)
 	}
@@ -452,6 +456,11 @@ func (t *Thread) exceptionMethod(ex *value.Exception, name string, a []value.Val
 		return nil, true, nil
 	case "fillInStackTrace":
 		return ex, true, nil
+	case "getProperty":
+		if rest, ok := strings.CutPrefix(ex.Message, "No such property: "); ok && len(a) == 0 {
+			name, _, _ := strings.Cut(rest, " ")
+			return name, true, nil
+		}
 	case "getMethod":
 		if i := strings.LastIndex(ex.Message, "."); strings.HasSuffix(ex.Class, "MissingMethodException") && i > 0 {
 			m, _, _ := strings.Cut(ex.Message[i+1:], "(")

@@ -361,14 +361,8 @@ func compareJava(a, b string) int {
 }
 
 func (t *Thread) substring(s string, i, j int) (value.Value, error) {
-	n := length(s)
-	switch {
-	case i < 0:
-		return nil, t.throwf("java.lang.StringIndexOutOfBoundsException", "String index out of range: %d", i)
-	case j > n:
-		return nil, t.throwf("java.lang.StringIndexOutOfBoundsException", "String index out of range: %d", j)
-	case i > j:
-		return nil, t.throwf("java.lang.StringIndexOutOfBoundsException", "String index out of range: %d", j-i)
+	if n := length(s); i < 0 || j > n || i > j {
+		return nil, t.throwf("java.lang.StringIndexOutOfBoundsException", "begin %d, end %d, length %d", i, j, n)
 	}
 	return cut(s, i, j), nil
 }

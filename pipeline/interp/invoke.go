@@ -95,6 +95,10 @@ func (t *Thread) tryInvoke(recv value.Value, name string, args []value.Value) (v
 			return &value.List{Elems: value.Strings(x.Strings...).Elems, Array: "String"}, true, nil
 		case "getValues":
 			return &value.List{Elems: x.Values, Array: "Object"}, true, nil
+		case "equals":
+			if len(args) == 1 {
+				return value.Key(x) == value.Key(args[0]), true, nil
+			}
 		}
 		v, ok, err = t.textMethod(x.String(), name, args)
 	case value.Char:

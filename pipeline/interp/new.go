@@ -321,7 +321,7 @@ func (t *Thread) classGet(c *value.Class, name string) (value.Value, bool, error
 		v, ok, err := t.callStatic(k, "get"+capital(name), nil)
 		return v, ok, err
 	}
-	return nil, false, nil
+	return t.static(value.Simple(c.Name), "get"+capital(name), nil)
 }
 
 // constant is a public static field of a Java class.
@@ -353,6 +353,8 @@ func constant(class, name string) (value.Value, bool) {
 			return value.ToBig(n), true
 		}
 		return value.ToDecimal(n), true
+	case "BigDecimal.ROUND_HALF_UP":
+		return int64(4), true
 	case "Pattern.CASE_INSENSITIVE":
 		return int64(2), true
 	case "Pattern.MULTILINE":

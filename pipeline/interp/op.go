@@ -76,6 +76,9 @@ var methodOf = map[string]string{"+": "plus", "-": "minus", "*": "multiply", "/"
 func (t *Thread) byMethod(op string, a, b value.Value) (value.Value, error) {
 	name := methodOf[op]
 	if a == nil {
+		if op == "+" {
+			return nil, t.throw("java.lang.NullPointerException", "Cannot execute null+"+value.String(b))
+		}
 		return nil, t.throwf("java.lang.NullPointerException", "Cannot invoke method %s() on null object", name)
 	}
 	return t.invoke(a, name, []value.Value{b})

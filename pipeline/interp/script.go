@@ -257,6 +257,9 @@ func (s *script) addClass(d *jf.ClassDecl, outer *class) error {
 		s.p.classes = map[string]*class{}
 	}
 	s.p.classes[d.Name], s.p.classes[c.name] = c, c
+	if outer != nil {
+		s.p.classes[outer.decl.Name+"."+d.Name] = c
+	}
 	for _, m := range d.Members {
 		switch x := m.(type) {
 		case *jf.MethodDecl:

@@ -177,10 +177,17 @@ func (t *Thread) stepArguments(spec step.Spec, a arguments) (*step.Call, error) 
 			if name == "$class" && paramOf(spec, name) == nil {
 				continue
 			}
-			if paramOf(spec, name) == nil && paramOf(spec, "*") == nil {
+			switch {
+			case paramOf(spec, name) != nil:
+				call.Args[name] = v
+			case spec.Rest != "":
+				if call.Args[spec.Rest] == nil {
+					call.Args[spec.Rest] = value.NewMap()
+				}
+				call.Args[spec.Rest].(*value.Map).Put(k, v)
+			default:
 				return nil, t.unknownParam(spec, name)
 			}
-			call.Args[name] = v
 		}
 	}
 	if (spec.Block && !spec.BodyOptional) && call.Body == nil {
@@ -191,7 +198,7 @@ func (t *Thread) stepArguments(spec step.Spec, a arguments) (*step.Call, error) 
 
 // isArgumentMap tells a map of arguments from a map that is the argument: its keys are parameters, or the sole parameter takes no map.
 func (t *Thread) isArgumentMap(spec step.Spec, m *value.Map) bool {
-	if paramOf(spec, "*") != nil {
+	if spec.Rest != "" {
 		return true
 	}
 	sole := paramOf(spec, spec.Sole)

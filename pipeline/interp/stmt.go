@@ -342,11 +342,18 @@ func (t *Thread) switchOn(x *jf.Switch, e *env, last bool) (value.Value, ctl, er
 	if err != nil {
 		return nil, next, err
 	}
-	at := -1
-	for i, c := range x.Cases {
+	// Groovy runs the default last, wherever it stands.
+	cases := make([]*jf.Case, 0, len(x.Cases))
+	var fallback *jf.Case
+	for _, c := range x.Cases {
 		if c.Value == nil {
+			fallback = c
 			continue
 		}
+		cases = append(cases, c)
+	}
+	at := len(cases)
+	for i, c := range cases {
 		cv, err := t.eval(c.Value, e)
 		if err != nil {
 			return nil, next, err
@@ -360,13 +367,8 @@ func (t *Thread) switchOn(x *jf.Switch, e *env, last bool) (value.Value, ctl, er
 			break
 		}
 	}
-	for i, c := range x.Cases {
-		if at < 0 && c.Value == nil {
-			at = i
-		}
-	}
-	if at < 0 {
-		return nil, next, nil
+	if fallback != nil {
+		cases = append(cases, fallback)
 	}
 	e = newEnv(e, e.f)
 	var v value.Value
@@ -374,7 +376,7 @@ func (t *Thread) switchOn(x *jf.Switch, e *env, last bool) (value.Value, ctl, er
 	if last {
 		run = t.valueOf
 	}
-	for _, c := range x.Cases[at:] {
+	for _, c := range cases[at:] {
 		stmts, ends := c.Body, false
 		if n := len(stmts); n > 0 {
 			if b, ok := stmts[n-1].(*jf.Break); ok && b.Label == "" {

@@ -28,7 +28,7 @@ func newMemoryRun() *memoryRun {
 	return &memoryRun{streams: map[step.Address][]byte{}, clock: time.UnixMilli(1_700_000_000_000)}
 }
 
-func (r *memoryRun) Base() []string { return append([]string{"JOB_NAME=demo", "PATH=/bin"}, r.env...) }
+func (r *memoryRun) Base() []string       { return append([]string{"JOB_NAME=demo", "PATH=/bin"}, r.env...) }
 func (r *memoryRun) Result() build.Result { return "" }
 func (r *memoryRun) Now() time.Time {
 	r.mu.Lock()
@@ -121,7 +121,7 @@ type funcStep struct {
 	run  func(t step.Thread, c *step.Call) (value.Value, error)
 }
 
-func (s funcStep) Spec() step.Spec                                           { return s.spec }
+func (s funcStep) Spec() step.Spec                                      { return s.spec }
 func (s funcStep) Run(t step.Thread, c *step.Call) (value.Value, error) { return s.run(t, c) }
 
 func parse(t testing.TB, src string) *jenkinsfile.File {

@@ -7,7 +7,7 @@ new File(args[0]).listFiles().findAll { it.name.endsWith('.case') }.each { file 
         new GroovyShell(binding).evaluate(file.text, 'WorkflowScript.groovy')
     } catch (Throwable e) {
         def name = e.class.name
-        def message = e.message == null ? '' : e.message.readLines()[0]
+        def message = e.message == null ? '' : e.message.readLines()[0].replace('for class: WorkflowScript', 'for class: groovy.lang.Binding')
         out.println("!! ${name}: ${message}")
     }
     out.flush()

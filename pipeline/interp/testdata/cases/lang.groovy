@@ -9,7 +9,7 @@ println 10/3
 println 1/3.0
 println 7.intdiv(2)
 println 7 % 3
-println -7 % 3
+println(-7 % 3)
 println 2**10
 println 2**-1
 println 2**40
@@ -29,7 +29,7 @@ println 2147483647 + 1
 println 2147483647L + 1
 println 9223372036854775807L + 1
 println 2147483648
-println (-2147483648 - 1)
+println(-2147483648 - 1)
 println 65536 * 65536
 println 3000000000 * 2
 println 10G ** 20
@@ -48,27 +48,27 @@ println 1e7d
 println 1e6d
 //// truth
 println([null, 0, '', [], [:], false, 0.0, ' ', [0], [a: 1], 'false', 1].collect { it ? 'T' : 'F' }.join())
-println !'x'
-println (('' ?: 'default'))
-println (0 ?: 5)
+println(!'x')
+println('' ?: 'default')
+println(0 ?: 5)
 println null?.foo
 println null?.foo()
 //// equality
 println 1 == 1L
 println 1 == 1.0
 println 'a' == "${'a'}"
-println [1, 2] == [1, 2]
-println [a: 1] == [a: 1L]
-println null == false
+println([1, 2] == [1, 2])
+println([a: 1] == [a: 1L])
+println(null == false)
 println 'a' != 'b'
 println 1 <=> 2
 println 'b' <=> 'a'
-println null <=> 1
+println(null <=> 1)
 println([1,2].equals([1,2]))
 println 1.equals(1L)
 println 1.0 == 1.00
 println 1.0.equals(1.00)
-println([1] == [1] as Set)
+println([1] == ([1] as Set))
 println((1..3) == [1,2,3])
 //// strings
 def s = 'abc'
@@ -78,7 +78,7 @@ println s - 'b'
 println s * 3
 println s[0] + s[-1] + s[0..1] + s[1..-1]
 println s[2..0]
-println null + 'x'
+println(null + 'x')
 println 'x' + null
 println "${null}"
 println "a${1}b${[1,2]}c${[a: 1]}"
@@ -127,15 +127,15 @@ println l * 2
 println l.size()
 println 3 in l
 println 9 in l
-println !(9 in l)
-println [1, [2, 3]]
-println ['a', 'b']
+println(!(9 in l))
+println([1, [2, 3]])
+println(['a', 'b'])
 println([] as String)
 println([1, null, 'x'])
 println l.class
 println l.getClass().name
 //// maps
-def m = [a: 1, 'b': 2, (1 + 2): 'three', "k$m": 0]
+def m = [a: 1, 'b': 2, (1 + 2): 'three', "k${1}": 0]
 println m
 println m.a
 println m['b']
@@ -150,7 +150,7 @@ println 'a' in m
 println m.keySet()
 println m.values()
 println m*.key
-println [:]
+println([:])
 println([a: [b: [c: 1]]].a.b.c)
 println m.find { k, v -> v == 2 }
 println m.collect { k, v -> "$k=$v" }
@@ -173,17 +173,16 @@ println n.keySet().first().getClass().simpleName
 m.put("$k", 3)
 println m
 //// ranges
-println 1..5
-println 1..<5
-println 5..1
-println 'a'..'e'
-println (1..5).collect { it * 2 }
-println ((1..10).step(3))
-println 3 in 1..5
-println 3.5 in 1..5
-println (1..3).class
-for (i in 0..<3) print i
-println ''
+println(1..5)
+println(1..<5)
+println(5..1)
+println('a'..'e')
+println((1..5).collect { it * 2 })
+println((1..10).step(3))
+println(3 in 1..5)
+println(3.5 in 1..5)
+println((1..3).class)
+for (i in 0..<3) println i
 println((1..3).sum())
 println((1..0).size())
 println((0..<0).size())
@@ -191,16 +190,14 @@ println((1..4)[1..2])
 println((1..3).contains(2))
 println((1..3).reverse())
 //// control
-for (int i = 0; i < 3; i++) { print i }
-println ''
+for (int i = 0; i < 3; i++) { println i }
 def i = 0
 while (true) {
     i++
     if (i == 2) continue
     if (i > 4) break
-    print i
+    println i
 }
-println ''
 outer:
 for (a in 1..3) {
     for (b in 1..3) {
@@ -210,10 +207,8 @@ for (a in 1..3) {
     }
 }
 for (e in [a: 1, b: 2]) println "${e.key}-${e.value}"
-for (c in 'xyz') print c
-println ''
-for (x : [1, 2]) print x
-println ''
+for (c in 'xyz') println c
+for (int x : [1, 2]) println x
 if (i) println 'yes' else println 'no'
 println i > 3 ? 'big' : 'small'
 for (n in null) println 'never'
@@ -383,21 +378,21 @@ println([*: [a: 1], b: 2])
 println(['x', null]*.toUpperCase())
 //// casts
 println '42' as int
-println ('42' as Integer) + 1
+println(('42' as Integer) + 1)
 println 3.9 as int
-println (int) 3.9
-println (String) 5
+println((int) 3.9)
+println((String) 5)
 println 5 as String
 println '1.5' as BigDecimal
 println '1.5' as Double
-println ([1, 2, 2] as Set)
-println (['a', 'b'] as String[])
-println (1..3 as List)
-println ((1..3) as int[])
+println([1, 2, 2] as Set)
+println(['a', 'b'] as String[])
+println(1..3 as List)
+println((1..3) as int[])
 println 'abc' as List
-println (65 as char)
-println ('A' as char)
-println ((int) ('A' as char))
+println(65 as char)
+println('A' as char)
+println((int) ('A' as char))
 int i = 5 / 2
 println i
 long l = 3
@@ -434,29 +429,29 @@ println 'x' instanceof String
 println 1 instanceof Integer
 println 1 instanceof Number
 println 1L instanceof Integer
-println [] instanceof List
-println [:] instanceof Map
+println([] instanceof List)
+println([:] instanceof Map)
 println "${1}" instanceof String
 println "${1}" instanceof GString
 println "${1}" instanceof CharSequence
-println null instanceof Object
+println(null instanceof Object)
 println ({} instanceof Closure)
 println 1.5 instanceof BigDecimal
-println ([] instanceof Collection)
-println (1..2) instanceof List
+println([] instanceof Collection)
+println((1..2) instanceof List)
 println new Date() instanceof Date
 println new Exception() instanceof Throwable
 //// operators
 println 5 & 3
 println 5 | 3
 println 5 ^ 3
-println ~5
+println(~5)
 println 1 << 4
-println -16 >> 2
-println -16 >>> 28
+println(-16 >> 2)
+println(-16 >>> 28)
 println true & false
 println true ^ true
-println !true || true
+println(!true || true)
 def a = 5
 a += 2; println a
 a -= 1; println a
@@ -472,9 +467,9 @@ l += 1; l += [2]; println l
 def i = 0
 println i++ + ++i
 println i
-println i-- - --i
-println -i
-println +i
+println(i-- - --i)
+println(-i)
+println(+i)
 def z = null
 z ?: (z = 4)
 println z
@@ -501,7 +496,7 @@ println 'aXbX'.replaceFirst('X', 'y')
 println 'a.b.c'.split('\\.').length
 println 'foo bar'.find(/b\w+/)
 println 'a1b22'.findAll(/\d+/)
-println ('abc' =~ 'x').find()
+println(('abc' =~ 'x').find())
 def p = ~/a.c/
 println p.class.name
 println 'abc'.matches('a.c')
@@ -555,7 +550,7 @@ def g() { try { y } catch (MissingPropertyException e) { 'not visible' } }
 println g()
 z = { x + y }
 println z()
-{ -> def inner = 1; println inner }()
+({ -> def inner = 1; println inner })()
 if (true) { def q = 1 }
 try { q } catch (MissingPropertyException e) { println 'q gone' }
 //// field
