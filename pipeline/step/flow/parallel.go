@@ -37,7 +37,9 @@ func (Parallel) Run(t step.Thread, c *step.Call) (value.Value, error) {
 	if len(branches) == 0 {
 		return nil, &value.Exception{Class: "java.lang.IllegalArgumentException", Message: "No branches to run"}
 	}
-	return Fork(t, branches, c.Bool("failFast"))
+	v, err := Fork(t, branches, c.Bool("failFast"))
+	t.Print("[Pipeline] // parallel") // it has no body by which the caller would know that it is a block
+	return v, err
 }
 
 // shown makes a branch of a scripted pipeline visible as a part of the build.
