@@ -39,7 +39,10 @@ func (u *run) ended(err error) ending {
 	default:
 		e.kind, e.lines = build.CauseInfra, []string{"ERROR: " + err.Error()}
 	}
-	e.message = firstLine(strings.Join(step.Report(err), "; "))
+	e.message = firstLine(err.Error())
+	if ex != nil && len(ex.Causes) > 0 {
+		e.message = strings.Join(ex.Causes, "; ")
+	}
 	return e
 }
 

@@ -153,8 +153,12 @@ func (u *run) fetchOnce(ctx context.Context, g build.GitSource, a step.Address) 
 		return "", err
 	}
 	out, err := f.git(ctx, "show", "cat-file", "blob", "FETCH_HEAD:"+scriptPath(g))
+	var refused *value.Exception
+	if errors.As(err, &refused) && refused.Class == value.AbortException {
+		return "", value.Abort(fmt.Sprintf("Unable to find %s from git %s at %s", scriptPath(g), url, ref))
+	}
 	if err != nil {
-		return "", fmt.Errorf("unable to find %s from git %s: %w", scriptPath(g), url, err)
+		return "", err
 	}
 	if len(out) > maxScript {
 		return "", value.Abort(fmt.Sprintf("%s has %d bytes, more than the limit of %d", scriptPath(g), len(out), maxScript))

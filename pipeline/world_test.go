@@ -265,7 +265,7 @@ func isException(err error) bool { _, ok := err.(*value.Exception); return ok }
 type checkout struct{}
 
 func (checkout) Spec() step.Spec {
-	return step.Spec{Name: "checkout", Sole: "scm", NeedsNode: true, Params: []step.Param{{Name: "scm", Required: true}}}
+	return step.Spec{Name: "checkout", Sole: "scm", NeedsNode: true, Params: []step.Param{{Name: "scm", Type: step.Any, Required: true}}}
 }
 
 func (checkout) Run(t step.Thread, c *step.Call) (value.Value, error) {
