@@ -104,7 +104,7 @@ func TestStop(t *testing.T) {
 	if b.Result != build.Aborted || b.CauseKind != build.CauseUser || w.starts()["hang"] != 1 {
 		t.Errorf("%s %s, started %d times", b.Result, b.CauseKind, w.starts()["hang"])
 	}
-	if got := w.console(id); !strings.HasSuffix(got, "Aborted by bob\nTerminated\n[Pipeline] }\n[Pipeline] // node\n[Pipeline] End of Pipeline\nFinished: ABORTED\n") {
+	if got := w.console(id); !strings.HasSuffix(got, "Aborted by bob\nSending interrupt signal to process\nTerminated\n[Pipeline] }\n[Pipeline] // node\n[Pipeline] End of Pipeline\nFinished: ABORTED\n") {
 		t.Errorf("console:\n%s", got)
 	}
 }

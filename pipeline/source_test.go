@@ -105,6 +105,7 @@ Running on agent-1 in $ROOT/agent-1/workspace/job
 [Pipeline] sh
 did hang
 Aborted by bob
+Sending interrupt signal to process
 Terminated
 [Pipeline] }
 [Pipeline] // stage

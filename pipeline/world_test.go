@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -16,6 +17,7 @@ import (
 	"github.com/outwork-build/outwork/pipeline"
 	"github.com/outwork-build/outwork/pipeline/step"
 	"github.com/outwork-build/outwork/pipeline/step/flow"
+	"github.com/outwork-build/outwork/pipeline/step/shell"
 	"github.com/outwork-build/outwork/pipeline/step/steptest"
 	"github.com/outwork-build/outwork/pipeline/value"
 )
@@ -69,7 +71,7 @@ func (w *world) start() {
 		w.t.Fatal(err)
 	}
 	c := pipeline.Config{Builds: w.store, Details: w.details, Store: w.store, Logs: logs, Queue: w.farm, Fleet: w.farm,
-		Steps: append(flow.Steps(), sh{}, checkout{}), Symbols: flow.Symbols(), URL: "http://farm", Log: slog.New(slog.NewTextHandler(testWriter{w.t}, nil))}
+		Steps: slices.Concat(flow.Steps(), shell.Steps(), []step.Step{checkout{}}), Symbols: flow.Symbols(), URL: "http://farm", Log: slog.New(slog.NewTextHandler(testWriter{w.t}, nil))}
 	if w.config != nil {
 		w.config(&c)
 	}
@@ -203,63 +205,6 @@ func (w testWriter) Write(p []byte) (int, error) {
 	}
 	return len(p), nil
 }
-
-// sh is a small shell step: it starts once, follows, re-attaches, and stops what it started when it is interrupted.
-type sh struct{}
-
-func (sh) Spec() step.Spec {
-	return step.Spec{Name: "sh", Sole: "script", NeedsNode: true, Params: []step.Param{{Name: "script", Type: step.Str, Required: true}}}
-}
-
-func (sh) Run(t step.Thread, c *step.Call) (value.Value, error) {
-	n, script, run, stage := t.Scope().Node, c.String("script"), t.Run(), t.Scope().StageID
-	_, err := t.Do(step.Effect{Name: "sh", Args: script, Run: func(ctx context.Context, a step.Address) (any, error) {
-		m, err := n.Machine(ctx)
-		if err != nil {
-			return nil, err
-		}
-		id, l, out := agent.StepID(a), n.Grant.Lease(), run.Output(a, stage)
-		if err := m.Start(ctx, agent.StartRequest{Lease: l, Step: id, Script: []byte(script)}); err != nil {
-			return nil, err
-		}
-		defer context.AfterFunc(ctx, func() {
-			if isException(context.Cause(ctx)) {
-				_ = m.Stop(context.Background(), agent.StopRequest{Lease: l, Step: id})
-			}
-		})()
-		follow, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
-		defer cancel(nil)
-		defer context.AfterFunc(ctx, func() {
-			if !isException(context.Cause(ctx)) {
-				cancel(context.Cause(ctx))
-			}
-		})()
-		lost := n.Lost
-		go func() {
-			select {
-			case <-lost:
-				cancel(flow.Lost(n.Name))
-			case <-follow.Done():
-			}
-		}()
-		exit, err := m.Follow(follow, l, id, out.Received(), func(o agent.Output) error {
-			_, err := out.WriteAt(o.Data, o.Offset)
-			return err
-		})
-		switch {
-		case err != nil:
-			return nil, err
-		case ctx.Err() != nil:
-			return nil, context.Cause(ctx)
-		case exit.Code != 0:
-			return nil, value.Abort(fmt.Sprintf("script returned exit code %d", exit.Code))
-		}
-		return nil, nil
-	}})
-	return nil, err
-}
-
-func isException(err error) bool { _, ok := err.(*value.Exception); return ok }
 
 // checkout stands for the step that checks a repository out.
 type checkout struct{}
