@@ -41,7 +41,7 @@ func Answer(ctx context.Context, link wire.Link, m agent.Machine, o Options) (*S
 		}
 	}
 	var err error
-	if s.peer, s.greeting, err = join(ctx, link, o, mux.Listener, register); err != nil {
+	if s.peer, s.greeting, err = join(ctx, link, o, mux.Listener, rpc.Config{Register: register, Logger: o.Logger}); err != nil {
 		return nil, fmt.Errorf("answer: %w", err)
 	}
 	return s, nil

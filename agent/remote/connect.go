@@ -24,6 +24,10 @@ import (
 // handshakeTimeout is how long the other side may take to greet; ctx may be shorter.
 const handshakeTimeout = 20 * time.Second
 
+// maxUpcalls is how many calls of one agent the controller serves at once: with what a call may have unread (1 MiB) it bounds what
+// a rogue agent can make the controller hold.
+const maxUpcalls = 64
+
 // Options of a connection, on either side. The zero value works.
 type Options struct {
 	Name     string   // who this side says it is, for people
@@ -58,7 +62,7 @@ type Conn struct {
 // attempt, not the connection.
 func Connect(ctx context.Context, link wire.Link, o Options) (*Conn, error) {
 	o = o.withDefaults()
-	peer, greeting, err := join(ctx, link, o, mux.Dialer, o.Register)
+	peer, greeting, err := join(ctx, link, o, mux.Dialer, rpc.Config{Register: o.Register, MaxCalls: maxUpcalls, Logger: o.Logger})
 	if err != nil {
 		return nil, fmt.Errorf("connect: %w", err)
 	}
@@ -66,7 +70,7 @@ func Connect(ctx context.Context, link wire.Link, o Options) (*Conn, error) {
 }
 
 // join is what both sides do with a link.
-func join(ctx context.Context, link wire.Link, o Options, side func(wire.Link, mux.Config) (*mux.Session, error), register func(grpc.ServiceRegistrar)) (*rpc.Peer, wire.Greeting, error) {
+func join(ctx context.Context, link wire.Link, o Options, side func(wire.Link, mux.Config) (*mux.Session, error), serve rpc.Config) (*rpc.Peer, wire.Greeting, error) {
 	ctx, cancel := context.WithTimeout(ctx, handshakeTimeout)
 	defer cancel()
 	greeting, err := wire.Handshake(ctx, link, wire.Hello{Version: o.Version, Name: o.Name, Features: o.Features, Heartbeat: o.Heartbeat})
@@ -78,7 +82,7 @@ func join(ctx context.Context, link wire.Link, o Options, side func(wire.Link, m
 		link.Close()
 		return nil, greeting, err
 	}
-	peer, err := rpc.New(session, rpc.Config{Register: register, Logger: o.Logger})
+	peer, err := rpc.New(session, serve)
 	return peer, greeting, err
 }
 

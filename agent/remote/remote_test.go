@@ -8,6 +8,7 @@ import (
 	"os"
 	"reflect"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -26,6 +27,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // told is a Machine that answers what a test has put in and keeps what it was asked.
 type told struct {
+	mu   sync.Mutex
 	got  []any
 	desc agent.Description
 	work agent.Workspace
@@ -39,7 +41,12 @@ type told struct {
 	err  error
 }
 
-func (m *told) heard(args ...any) error { m.got = args; return m.err }
+func (m *told) heard(args ...any) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.got = args
+	return m.err
+}
 
 func (m *told) Describe(context.Context) (agent.Description, error) { return m.desc, m.heard() }
 func (m *told) Open(_ context.Context, r agent.OpenRequest) (agent.Workspace, error) {
@@ -247,6 +254,46 @@ func TestSinkError(t *testing.T) {
 	if _, err := conn.Machine().Follow(t.Context(), lease, "s", 0, func(agent.Output) error { return full }); err != full {
 		t.Errorf("%v", err)
 	}
+}
+
+// Followers that do not read hold up neither each other nor other calls (F11).
+func TestSlowFollowersHoldUpNobody(t *testing.T) {
+	m := &told{}
+	for at := 0; at < 8<<20; at += 64 << 10 {
+		m.out = append(m.out, agent.Output{Offset: int64(at), Data: make([]byte, 64<<10)})
+	}
+	conn, _ := connect(t, m)
+	const slow = 20
+	entered, release := make(chan struct{}, slow), make(chan struct{})
+	var all sync.WaitGroup
+	for range slow {
+		all.Go(func() {
+			total := 0
+			_, err := conn.Machine().Follow(t.Context(), lease, "s", 0, func(o agent.Output) error {
+				if total == 0 {
+					entered <- struct{}{}
+					<-release
+				}
+				total += len(o.Data)
+				return nil
+			})
+			if err != nil || total != 8<<20 {
+				t.Errorf("%d bytes, %v", total, err)
+			}
+		})
+	}
+	for range slow {
+		<-entered
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	for range 100 {
+		if _, err := conn.Machine().Describe(ctx); err != nil {
+			t.Fatalf("beside followers that do not read: %v", err)
+		}
+	}
+	close(release)
+	all.Wait()
 }
 
 func TestBothSidesKnowEachOther(t *testing.T) {

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Generates the Go code of the .proto files below this folder. Run it from anywhere; CI runs it and compares.
+# Generates the Go code of the .proto files below this folder. Run it from anywhere. With --check it changes nothing and fails when
+# the committed code is not what would be generated: CI runs that.
 #
 # Needs protoc (Debian: protobuf-compiler) and, on PATH or in GOPATH/bin, these two:
 #   go install google.golang.org/protobuf/cmd/protoc-gen-go@v1.36.12
@@ -19,10 +20,20 @@ for want in "$want_go" "$want_grpc"; do
 	fi
 done
 
+to=../..
+if [ "${1:-}" = --check ]; then
+	to=$(mktemp -d)
+	trap 'rm -rf "$to"' EXIT
+fi
 module=github.com/outwork-build/outwork
 find . -name '*.proto' | LC_ALL=C sort | xargs protoc -I . \
-	--go_out=../.. --go_opt=module=$module \
-	--go-grpc_out=../.. --go-grpc_opt=module=$module
+	--go_out="$to" --go_opt=module=$module \
+	--go-grpc_out="$to" --go-grpc_opt=module=$module
 
 # Which protoc is installed depends on the machine and says nothing of the code.
-find ../agentpb -name '*.pb.go' -exec sed -i -E 's/^(\/\/ (- )?[[:blank:]]*protoc +)v[0-9.]+$/\1(any)/' {} +
+find "$to/api/agentpb" -name '*.pb.go' -exec sed -i -E 's/^(\/\/ (- )?[[:blank:]]*protoc +)v[0-9.]+$/\1(any)/' {} +
+
+if [ "$to" != ../.. ] && ! diff -r -x doc.go ../agentpb "$to/api/agentpb"; then
+	echo "generate.sh: the committed code is not what the .proto files say; run api/proto/generate.sh and commit" >&2
+	exit 1
+fi

@@ -23,12 +23,13 @@ import (
 
 // Limits of every peer.
 const (
-	MaxMessage = 4 << 20 // bytes of one message, both ways
-	MaxCalls   = 1024    // calls of the far side served at once
-	maxHeaders = 64 << 10
+	MaxMessage      = 4 << 20 // bytes of one message, both ways
+	DefaultMaxCalls = 1024
+	maxHeaders      = 64 << 10
 
-	// One call may have this much unread, all calls of a connection together that much: it bounds what a peer that sends and a
-	// reader that does not read cost in memory.
+	// One call may have callWindow bytes unread: with the number of calls it bounds what a peer that sends costs who does not
+	// read. connWindow only bounds what is under way: gRPC gives it back whether or not a call reads, so that a slow call holds
+	// up no other.
 	callWindow = 1 << 20
 	connWindow = 4 << 20
 )
@@ -43,6 +44,7 @@ const forever = time.Duration(math.MaxInt64)
 // Config of a Peer. The zero value serves nothing.
 type Config struct {
 	Register func(grpc.ServiceRegistrar) // adds the services the far side may call; nil is none
+	MaxCalls uint32                      // of the far side, served at once; further ones wait there; 0 is 1024
 	Logger   *slog.Logger                // nil is silent
 }
 
@@ -62,6 +64,9 @@ func New(session *mux.Session, c Config) (*Peer, error) {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
+	if c.MaxCalls == 0 {
+		c.MaxCalls = DefaultMaxCalls
+	}
 	p := &Peer{session: session, calls: &calls{log: c.Logger}, log: c.Logger}
 	conn, err := grpc.NewClient("passthrough:///peer", clientOptions(session)...)
 	if err != nil {
@@ -69,7 +74,7 @@ func New(session *mux.Session, c Config) (*Peer, error) {
 		return nil, fault.New(fault.Internal, "rpc client: %w", err)
 	}
 	p.conn = conn
-	p.server = grpc.NewServer(serverOptions(p.calls)...)
+	p.server = grpc.NewServer(serverOptions(c, p.calls)...)
 	if c.Register != nil {
 		c.Register(p.server)
 	}
@@ -104,18 +109,18 @@ func (p *Peer) Close() error {
 	return nil
 }
 
-func serverOptions(c *calls) []grpc.ServerOption {
+func serverOptions(c Config, live *calls) []grpc.ServerOption {
 	return []grpc.ServerOption{
 		grpc.MaxRecvMsgSize(MaxMessage),
 		grpc.MaxSendMsgSize(MaxMessage),
-		grpc.MaxConcurrentStreams(MaxCalls),
+		grpc.MaxConcurrentStreams(c.MaxCalls),
 		grpc.MaxHeaderListSize(maxHeaders),
 		grpc.InitialWindowSize(callWindow),
 		grpc.InitialConnWindowSize(connWindow),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: forever, Timeout: forever}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: time.Minute}),
-		grpc.UnaryInterceptor(c.unary),
-		grpc.StreamInterceptor(c.stream),
+		grpc.UnaryInterceptor(live.unary),
+		grpc.StreamInterceptor(live.stream),
 	}
 }
 
