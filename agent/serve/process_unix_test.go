@@ -3,12 +3,17 @@
 package serve_test
 
 import (
+	"bufio"
 	"context"
+	"os"
+	"os/exec"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/outwork-build/outwork/agent"
+	"github.com/outwork-build/outwork/agent/serve"
 	"github.com/outwork-build/outwork/internal/fault"
 )
 
@@ -60,8 +65,61 @@ func TestStoppedAgentIsFound(t *testing.T) {
 	}
 }
 
-// The other side of F4: the agent notices a controller that is stopped. The controller is this process, so a path stands in:
-// see TestBlackholedPathIsFoundByBothSides.
+// The other side of F4: the agent notices a controller process that is stopped.
+func TestStoppedControllerIsFound(t *testing.T) {
+	const heartbeat = 500 * time.Millisecond
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), roleEnv+"=controller", "HEARTBEAT="+heartbeat.String())
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { cmd.Process.Kill(); cmd.Wait() }()
+	lines := bufio.NewScanner(out)
+	lines.Scan()
+	log := &lineLog{lines: make(chan string, 100)}
+	startHere(t, serve.Config{URL: lines.Text(), Token: "t", Name: "n", Root: t.TempDir(), Heartbeat: heartbeat, Logger: logTo(log)})
+	log.until(t, "connected peer")
+	if err := cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	start := time.Now()
+	log.until(t, "silent for two heartbeats")
+	d := time.Since(start)
+	t.Logf("noticed after %v, heartbeat %v", d, heartbeat)
+	if d > 2*heartbeat+500*time.Millisecond {
+		t.Errorf("noticed after %v", d)
+	}
+}
+
+// lineLog hands lines of a log out.
+type lineLog struct{ lines chan string }
+
+func (l *lineLog) Write(p []byte) (int, error) {
+	select {
+	case l.lines <- string(p):
+	default: // nobody reads any more
+	}
+	return len(p), nil
+}
+
+func (l *lineLog) until(t testing.TB, want string) {
+	t.Helper()
+	limit := time.After(patience)
+	for {
+		select {
+		case line := <-l.lines:
+			if strings.Contains(strings.ReplaceAll(line, "msg=", ""), want) {
+				return
+			}
+		case <-limit:
+			t.Fatalf("the agent has not logged %q", want)
+		}
+	}
+}
 
 // F22, the agent's part: on SIGTERM it ends at once with code 0, its step runs on, and the next agent finds it.
 func TestTermLeavesStepsRunning(t *testing.T) {

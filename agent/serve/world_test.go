@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"encoding/pem"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -38,10 +39,43 @@ const patience = 60 * time.Second
 
 func TestMain(m *testing.M) {
 	host.MaybeShim()
-	if os.Getenv(roleEnv) == "agent" {
+	switch os.Getenv(roleEnv) {
+	case "":
+		goleak.VerifyTestMain(m)
+	case "agent":
 		os.Exit(serve.Main(os.Args[1:], os.Getenv, os.Stdout, os.Stderr))
+	case "controller":
+		fmt.Fprintln(os.Stderr, controllerProcess())
+		os.Exit(1)
 	}
-	goleak.VerifyTestMain(m)
+}
+
+// controllerProcess takes any agent, prints its address and works until it is killed.
+func controllerProcess() error {
+	heartbeat, err := time.ParseDuration(os.Getenv("HEARTBEAT"))
+	if err != nil {
+		return err
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	fmt.Printf("http://%s\n", l.Addr())
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /api/v1/agents/join", func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(http.StatusCreated)
+		json.NewEncoder(w).Encode(api.Joined{Name: "n", Credential: "c"})
+	})
+	mux.HandleFunc("GET /api/v1/agents/connect", func(w http.ResponseWriter, r *http.Request) {
+		link, err := websocket.Accept(w, r)
+		if err != nil {
+			return
+		}
+		if conn, err := remote.Connect(r.Context(), link, remote.Options{Heartbeat: heartbeat}); err == nil {
+			<-conn.Done()
+		}
+	})
+	return http.Serve(l, mux)
 }
 
 // controller is the far side: the two addresses an agent calls, and storage. Connections arrive on conns.
