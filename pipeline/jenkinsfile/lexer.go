@@ -178,7 +178,14 @@ func (l *lexer) newlines(start mark) {
 		l.brokenLine(start)
 		return
 	}
+	l.newline()
 	end := l.mark()
+	if l.peek(0) == '/' && l.peek(1) != '/' && l.peek(1) != '*' {
+		at := l.mark()
+		l.off++
+		l.fail(at, "unexpected char: '/' (a line cannot begin with it; put a blank before it)")
+		return
+	}
 	for l.off < len(l.src) {
 		switch c := l.src[l.off]; {
 		case c == '\n' || c == '\r':

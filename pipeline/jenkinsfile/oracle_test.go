@@ -16,6 +16,7 @@ type answer struct {
 	OK    bool   `json:"ok"`
 	Error string `json:"error"`
 	Tree  string `json:"tree"` // of texts without classes
+	Late  bool   `json:"late"` // Groovy took too long
 }
 
 // groovyAnswers asks Debian's groovy 2.4 about every text, in one JVM.

@@ -27,7 +27,9 @@ func (p *parser) link1(x Expr, lc int) Expr {
 	case tLParen:
 		return p.callArgs(x)
 	case tLBrack:
-		return p.index(x)
+		if p.ahead(1) != tColon { // foo [:] is a command
+			return p.index(x)
+		}
 	case tLBrace:
 		return p.appendBlock(x)
 	case tNewline:
@@ -48,8 +50,10 @@ func (p *parser) link1(x Expr, lc int) Expr {
 // atChain reports whether a link is at hand.
 func (p *parser) atChain() bool {
 	switch p.kind() {
-	case tDot, tSpreadDot, tSafeDot, tMethodDot, tLParen, tLBrack, tLBrace:
+	case tDot, tSpreadDot, tSafeDot, tMethodDot, tLParen, tLBrace:
 		return true
+	case tLBrack:
+		return p.ahead(1) != tColon
 	case tNewline:
 		switch p.ahead(1) {
 		case tDot, tSpreadDot, tSafeDot, tMethodDot:
@@ -166,10 +170,7 @@ func callTo(x Expr) *Call {
 
 // callArgs reads (arguments).
 func (p *parser) callArgs(x Expr) Expr {
-	if t, ok := x.(*ClassLit); ok {
-		p.fail(p.i, "Primitive type literal: %s cannot be used as a method name", t.Type.Name)
-	}
-	p.checkConstructorCall(x)
+	p.checkCallee(x)
 	c := callTo(x)
 	open := p.take()
 	a := p.arguments(tRParen)
@@ -180,8 +181,11 @@ func (p *parser) callArgs(x Expr) Expr {
 	return c
 }
 
-// checkConstructorCall allows this(…) and super(…) only where a constructor begins.
-func (p *parser) checkConstructorCall(x Expr) {
+// checkCallee refuses to call a primitive type, and allows this(…) and super(…) only where a constructor begins.
+func (p *parser) checkCallee(x Expr) {
+	if t, ok := x.(*ClassLit); ok && t.Type.Dims == 0 && t.Type.Name != "void" {
+		p.fail(p.i, "Primitive type literal: %s cannot be used as a method name", t.Type.Name)
+	}
 	id, ok := x.(*Ident)
 	if ok && (id.Name == "this" || id.Name == "super") && p.i-1 != p.ctorCall {
 		p.fail(p.i, "Constructor call must be the first statement in a constructor.")
@@ -192,6 +196,7 @@ func (p *parser) checkConstructorCall(x Expr) {
 func (p *parser) appendBlock(x Expr) Expr {
 	c, ok := x.(*Call)
 	if !ok || c.Command {
+		p.checkCallee(x)
 		c = callTo(x)
 	} else {
 		c = new(*c)
@@ -350,9 +355,7 @@ func (p *parser) atCommandArg() bool {
 
 // commandArgs reads the arguments of one command.
 func (p *parser) commandArgs(x Expr) Expr {
-	if t, ok := x.(*ClassLit); ok && t.Type.Dims == 0 {
-		p.fail(p.i, "Primitive type literal: %s cannot be used as a method name", t.Type.Name)
-	}
+	p.checkCallee(x)
 	c := callTo(x)
 	c.Command = true
 	for {

@@ -86,6 +86,7 @@ func (p *parser) parse() (f *File) {
 	p.packageLine(f)
 	f.Body = p.statements(tEOF, -1)
 	f.Body, f.Imports = splitImports(f.Body)
+	p.checkClasses(f.Body, "")
 	f.At = At{Span{Pos{Line: 1, Col: 1}, p.toks[len(p.toks)-1].end.pos()}}
 	return f
 }
@@ -97,6 +98,22 @@ func (p *parser) caught(r any) bool {
 		p.errs = append(p.errs, e)
 	}
 	return ok
+}
+
+// checkClasses refuses two classes of one name in the same place.
+func (p *parser) checkClasses(body []Stmt, outer string) {
+	seen := map[string]bool{}
+	for _, s := range body {
+		d, ok := s.(*ClassDecl)
+		if !ok {
+			continue
+		}
+		if seen[d.Name] {
+			p.errs = append(p.errs, p.errorAt(d.Where.Start, "Invalid duplicate class definition of class %[1]s : The source %[2]s contains at least two definitions of the class %[1]s.", outer+d.Name, p.name))
+		}
+		seen[d.Name] = true
+		p.checkClasses(d.Members, outer+d.Name+"$")
+	}
 }
 
 // importStmt carries an import through the statements of the script.

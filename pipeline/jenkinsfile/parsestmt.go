@@ -101,7 +101,9 @@ func (p *parser) labelled() Stmt {
 		c := p.closure()
 		return &ExprStmt{At: At{c.Span()}, X: c, Labels: []string{label}}
 	}
+	p.nested++
 	s := p.statement(tColon)
+	p.nested--
 	switch s := s.(type) {
 	case *ExprStmt:
 		s.Labels = prepend(label, s.Labels)

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/big"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -293,7 +294,7 @@ func gexpr(x Expr) string {
 		}
 		return gnode(op+gflags(x.Safe, x.Spread), gexpr(x.X), gexpr(x.Name))
 	case *Index:
-		if _, spread := x.Args[0].(*Spread); len(x.Args) == 1 && !spread {
+		if len(x.Args) == 1 {
 			return gnode("[", gexpr(x.X), gexpr(x.Args[0]))
 		}
 		return gnode("[", gexpr(x.X), gnode("list", gexprs(x.Args)...))
@@ -303,7 +304,7 @@ func gexpr(x Expr) string {
 		return gnode("*", gexpr(x.X))
 	case *New:
 		if len(x.Dims) > 0 {
-			return gnode("newarray", append([]string{x.Type.Name}, gexprs(x.Dims)...)...)
+			return gnode("newarray", append(append([]string{x.Type.Name}, gexprs(x.Dims)...), slices.Repeat([]string{"#null"}, x.Type.Dims)...)...)
 		}
 		return gnode("new", append([]string{gtype(x.Type)}, gargs(x.Named, x.Args)...)...)
 	case *Unary:
@@ -340,7 +341,11 @@ func gexpr(x Expr) string {
 		}
 		return gnode("closure", append([]string{params}, gstmts(x.Body.Stmts)...)...)
 	case *ClassLit:
-		name := x.Type.Name
+		parts := strings.Split(x.Type.Name, ".")
+		name := parts[0]
+		for _, p := range parts[1:] {
+			name = gnode(".", name, quoteJSON(p))
+		}
 		for range x.Type.Dims {
 			name = gnode("[", name, gnode("list"))
 		}
@@ -358,8 +363,13 @@ func gunary(x *Unary) string {
 	case x.Op == "!" || x.Op == "~":
 		return gnode(x.Op, gexpr(x.X))
 	}
-	if l, ok := x.X.(*Lit); ok && x.Op == "-" && l.Kind != String && l.Kind != Null && l.Kind != Bool {
-		return "#-" + glit(l)[1:]
+	if l, ok := x.X.(*Lit); ok && l.Kind != String && l.Kind != Null && l.Kind != Bool {
+		switch x.Op {
+		case "-":
+			return "#-" + glit(l)[1:]
+		case "+":
+			return glit(l)
+		}
 	}
 	return gnode(x.Op+"u", gexpr(x.X))
 }

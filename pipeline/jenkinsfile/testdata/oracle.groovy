@@ -3,7 +3,8 @@
 // usage: groovy oracle.groovy cases.json answers.json
 //
 // cases.json is an array of texts; answers.json becomes an array of {ok, error, tree}, one for each, in order. Only the phases
-// up to CONVERSION run: nothing is resolved, nothing is executed. The tree is empty for scripts with classes.
+// up to CONVERSION run: nothing is resolved, nothing is executed. The tree is empty for scripts with classes. Groovy tries
+// nested things again and again, so that some texts take it for ever: these get {late: true} after five seconds.
 import groovy.json.JsonOutput
 import groovy.json.JsonSlurper
 import groovy.transform.Field
@@ -49,6 +50,18 @@ String declaration(DeclarationExpression e) {
     node('def', left.dynamicTyped ? 'def' : typeName(left.originType), left.name, right)
 }
 
+// index writes what stands between brackets: entries of a map are collected into one.
+String index(Expression e) {
+    def all = e instanceof ListExpression && !(e instanceof ClosureListExpression) ? e.expressions : [e]
+    def entries = all.findAll { it instanceof MapEntryExpression }
+    if (!entries) return tree(e)
+    def map = node('map', entries.collect {
+        it.keyExpression instanceof SpreadMapExpression ? node('*:', tree(it.valueExpression)) : node('entry', tree(it.keyExpression), tree(it.valueExpression))
+    })
+    def rest = all - entries
+    rest ? node('list', [map] + rest.collect { tree(it) }) : map
+}
+
 String tree(Expression e) {
     switch (e) {
         case null: return 'nil'
@@ -69,13 +82,13 @@ String tree(Expression e) {
         case ArrayExpression:
             def type = e.elementType
             while (type.isArray()) type = type.componentType
-            return node('newarray', typeName(type), e.sizeExpression.findAll { !(it instanceof ConstantExpression && it.value == null) && !(it instanceof EmptyExpression) }.collect { tree(it) })
+            return node('newarray', typeName(type), e.sizeExpression.collect { tree(it) })
         case DeclarationExpression: return declaration(e)
         case BinaryExpression:
             if (e.leftExpression instanceof TupleExpression) {
                 return node('=', node('vars', e.leftExpression.expressions.collect { it.name }), tree(e.rightExpression))
             }
-            return node(e.operation.text, tree(e.leftExpression), tree(e.rightExpression))
+            return node(e.operation.text, tree(e.leftExpression), e.operation.text == '[' ? index(e.rightExpression) : tree(e.rightExpression))
         case RangeExpression: return node(e.inclusive ? '..' : '..<', tree(e.from), tree(e.to))
         case CastExpression: return node(e.coerce ? 'as' : 'cast', tree(e.expression), typeName(e.type))
         case ElvisOperatorExpression: return node('?:', tree(e.trueExpression), tree(e.falseExpression))
@@ -157,5 +170,17 @@ def answer(String text) {
     }
 }
 
+// limited answers within five seconds, or gives the thread up.
+def limited(String text) {
+    def result = [ok: false, error: 'late', tree: '', late: true]
+    def thread = new Thread(null, { result = answer(text) }, 'case', 16 << 20)
+    thread.daemon = true
+    thread.start()
+    thread.join(5000)
+    if (thread.alive) thread.stop()
+    result
+}
+
 def cases = new JsonSlurper().parse(new File(args[0]), 'UTF-8')
-new File(args[1]).write(JsonOutput.toJson(cases.collect { answer(it) }), 'UTF-8')
+new File(args[1]).write(JsonOutput.toJson(cases.collect { limited(it) }), 'UTF-8')
+System.exit(0)
