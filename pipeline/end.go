@@ -15,6 +15,7 @@ import (
 
 // ending is how a build ended.
 type ending struct {
+	over    bool // before this attempt: there is nothing to do
 	result  build.Result
 	kind    build.CauseKind
 	message string   // one line

@@ -20,7 +20,8 @@ type memory struct {
 	order    []build.ID
 	journals map[build.ID][]pipeline.Entry
 	texts    map[build.ID]map[string]string
-	room     int // entries that Append still takes; negative is no limit
+	room     int  // entries that Append still takes; negative is no limit
+	refused  bool // Append has refused an entry for lack of room
 }
 
 var errFull = errors.New("the controller dies here")
@@ -122,6 +123,7 @@ func (m *memory) Append(_ context.Context, id build.ID, es []pipeline.Entry) err
 	defer m.mu.Unlock()
 	for _, e := range es {
 		if m.room == 0 {
+			m.refused = true
 			return errFull
 		}
 		if e.Seq != uint64(len(m.journals[id]))+1 {
@@ -185,7 +187,14 @@ func (m *memory) Unfinished(context.Context) ([]build.Build, error) {
 func (m *memory) limit(n int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.room = n
+	m.room, m.refused = n, false
+}
+
+// full reports that Append has refused an entry since the limit was set.
+func (m *memory) full() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.refused
 }
 
 func (m *memory) journalled(id build.ID) int {

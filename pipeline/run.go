@@ -51,24 +51,28 @@ func newRun(r *Runner, b build.Build) *run {
 	return &run{r: r, id: b.ID, log: r.log.With("build", b.ID.String()), record: b}
 }
 
-// execute evaluates the build to its end, or until ctx ends.
-func (u *run) execute(ctx context.Context) {
-	ctx, stop := context.WithCancelCause(ctx)
+// execute evaluates the build to its end. An error says that it has not ended, and why it could not go on; it may be called again.
+func (u *run) execute(outer context.Context) error {
+	ctx, stop := context.WithCancelCause(outer)
 	defer stop(nil)
-	u.ctx = ctx
+	u.ctx, u.out, u.stages = ctx, nil, nil
 	end, err := u.evaluate(ctx, stop)
-	if err == nil {
+	if err == nil && !end.over {
 		err = u.finish(end)
 	}
+	u.mu.Lock()
+	u.prog = nil // who interrupts from now on leaves it to the record
+	u.mu.Unlock()
 	if u.stages != nil {
 		u.stages.close()
 	}
 	if u.out != nil {
 		u.out.Release()
 	}
-	if err != nil && !errors.Is(err, interp.ErrStopped) && ctx.Err() == nil {
-		u.log.Error("the build cannot go on; it is resumed at the next start", "err", err)
+	if err != nil && ctx.Err() != nil && outer.Err() == nil {
+		return context.Cause(ctx) // what the journal said
 	}
+	return err
 }
 
 // evaluate runs the program. The error says that the build has not ended; it is to be resumed.
@@ -78,7 +82,7 @@ func (u *run) evaluate(ctx context.Context, stop context.CancelCauseFunc) (endin
 		return ending{}, err
 	}
 	if b.State == build.Finished {
-		return ending{}, interp.ErrStopped
+		return ending{over: true}, nil
 	}
 	u.reset(b)
 	if u.job, err = u.r.c.Builds.Job(ctx, u.id.Job); err != nil {

@@ -205,9 +205,28 @@ func (r *Runner) begin(ctx context.Context, h *held, start func(*run)) {
 	start(u)
 }
 
-// serve evaluates one build and forgets it.
+// Pauses before a run that could not go on is resumed: the ledger was locked, the disk was full.
+const (
+	firstPause = time.Second
+	lastPause  = 30 * time.Second
+)
+
+// serve evaluates one build and forgets it. A run that stopped for a failure of the ledger is resumed from its journal until it
+// ends; one that another controller has taken over is left to it.
 func (r *Runner) serve(ctx context.Context, u *run) {
-	u.execute(ctx)
+	for wait := firstPause; ; wait = min(2*wait, lastPause) {
+		err := u.execute(ctx)
+		if err == nil || ctx.Err() != nil {
+			break
+		}
+		u.log.Error("the build could not go on", "err", err)
+		if fault.Is(err, fault.Stale) || fault.Is(err, fault.NotFound) {
+			break
+		}
+		if pause(ctx, wait); ctx.Err() != nil {
+			break
+		}
+	}
 	r.mu.Lock()
 	delete(r.running, u.id)
 	r.mu.Unlock()

@@ -3,10 +3,14 @@ package pipeline_test
 import (
 	"context"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"go.uber.org/goleak"
 
 	"github.com/outwork-build/outwork/build"
 	"github.com/outwork-build/outwork/internal/fault"
@@ -49,7 +53,7 @@ func TestResume(t *testing.T) {
 		id := w.trigger("job")
 		w.until("the crash, or the end", func() bool {
 			b, _ := w.store.Build(context.Background(), id)
-			return b.State != build.Queued && w.r.Idle()
+			return b.State == build.Finished || w.store.full()
 		})
 		b, _ := w.store.Build(context.Background(), id)
 		if b.State == build.Finished {
@@ -76,6 +80,93 @@ func TestResume(t *testing.T) {
 			t.Fatalf("crash after %d entries: still held: %q", n, held)
 		}
 		w.halt()
+	}
+}
+
+// TestLedgerAway: while the journal cannot be written the build stands still, and then goes on by itself.
+func TestLedgerAway(t *testing.T) {
+	w := newWorld(t)
+	w.job("job", twoNodes)
+	w.store.limit(9)
+	w.start()
+	id := w.trigger("job")
+	w.until("the journal to be full", w.store.full)
+	w.store.limit(-1)
+	if b := w.finished(id); b.Result != build.Success {
+		t.Errorf("%s %s\n%s", b.Result, b.Message, w.console(id))
+	}
+	for script, count := range w.starts() {
+		if count != 1 {
+			t.Errorf("%q was started %d times", script, count)
+		}
+	}
+}
+
+// TestFarmFails: a machine that cannot make a workspace is not the build's failure (P6).
+func TestFarmFails(t *testing.T) {
+	w := newWorld(t)
+	file := filepath.Join(w.dir, "file")
+	if err := os.WriteFile(file, nil, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	w.farm.add("agent-3", file, "broken")
+	w.start()
+	b, got := w.run(`node('broken') { echo 'never' }`)
+	if b.CauseKind != build.CauseInfra || !strings.Contains(b.Message, "open the workspace on agent-3") || strings.Contains(got, "never") {
+		t.Errorf("%s %s %q\n%s", b.Result, b.CauseKind, b.Message, got)
+	}
+	if held := w.farm.active(); len(held) > 0 {
+		t.Errorf("still held: %q", held)
+	}
+}
+
+// TestFailFast: the first failure interrupts the other branches, and is the one that counts.
+func TestFailFast(t *testing.T) {
+	w := newWorld(t)
+	w.start()
+	b, got := w.run(`pipeline { agent any
+    stages { stage('Both') { failFast true
+        parallel {
+            stage('a') { steps { sh 'hang' } }
+            stage('b') { steps { sh 'fail 4' } }
+        } } } }`)
+	if b.Result != build.Failure || b.Message != "script returned exit code 4" || !strings.Contains(got, "Failed in branch b\n") || !strings.Contains(got, "Terminated\n") {
+		t.Errorf("%s %q\n%s", b.Result, b.Message, got)
+	}
+}
+
+// TestUnsupported: what cannot be done is said before anything runs.
+func TestUnsupported(t *testing.T) {
+	w := newWorld(t)
+	w.start()
+	for what, script := range map[string]string{
+		"agent docker":       `pipeline { agent { docker 'golang' }; stages { stage('A') { steps { echo 'x' } } } }`,
+		`input in stage "A"`: `pipeline { agent none; stages { stage('A') { input { message 'go?' }; steps { echo 'x' } } } }`,
+	} {
+		b, got := w.run(script)
+		if b.Result != build.Failure || !strings.Contains(got, what+" is not supported @ line 1, column") || strings.Contains(got, "Start of Pipeline") {
+			t.Errorf("%s: %s\n%s", what, b.Result, got)
+		}
+	}
+}
+
+// TestStartStop starts and stops a Runner with work under way, many times, and leaves no goroutine.
+func TestStartStop(t *testing.T) {
+	w := newWorld(t)
+	w.start()
+	w.job("job", `node('linux') { sh 'hang' }`)
+	id := w.trigger("job")
+	w.saw(id, "did hang")
+	w.halt()
+	before := goleak.IgnoreCurrent()
+	for range 100 {
+		w.start()
+		w.until("the run to be taken up", func() bool { return !w.r.Idle() })
+		w.halt()
+	}
+	goleak.VerifyNone(t, before)
+	if w.starts()["hang"] != 1 {
+		t.Errorf("started %d times", w.starts()["hang"])
 	}
 }
 
