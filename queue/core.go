@@ -277,6 +277,9 @@ func (c *Core) Return(now Instant, g Grant) (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
+	if x.opened {
+		return 0, fault.New(fault.Conflict, "queue item %s: epoch %d: the lease was opened, its work may have begun", g.Item, g.Epoch)
+	}
 	no := c.requeue(now, x)
 	c.emit(Event{Kind: Ended, Grant: g})
 	return no, nil

@@ -63,3 +63,35 @@ func TestBatchesKeepTheOrderOfEachItem(t *testing.T) {
 		t.Errorf("batches %q, want %q", got, want)
 	}
 }
+
+// A loss is known when the ledger has the loss, not when it has an earlier state of the lease.
+func TestALossIsToldOnceItIsDurable(t *testing.T) {
+	c := NewCore(Limits{TTL: 30 * time.Second, Grace: 15 * time.Second, HoldWindow: time.Minute, KeepEnded: time.Hour, Unclaimed: time.Hour, MaxWaiting: 10})
+	at := func(s int) Instant { return Instant{Mono: time.Duration(s) * time.Second} }
+	c.SetFleet(at(1), []fleet.Status{{Node: fleet.Node{Name: "a", Executors: 1}, State: fleet.Online, Assigned: []string{"a"}, Revision: 1}})
+	if _, _, err := c.Submit(at(1), Item{ID: "x", Policy: agent.Hold}); err != nil {
+		t.Fatal(err)
+	}
+	c.Place(at(1))
+	for _, w := range c.Writes() {
+		c.Written(at(1), w, 0, nil)
+	}
+	c.Events()
+	for s := 6; s <= 46; s += 5 {
+		c.Tick(at(s))
+	}
+	hold := c.Writes()
+	for s := 51; s <= 106; s += 5 {
+		c.Tick(at(s))
+	}
+	loss := c.Writes()
+	if len(hold) != 1 || hold[0].Row.State != LeaseHeld || len(loss) != 1 || loss[0].Row.State != LeaseLost {
+		t.Fatalf("writes %+v and %+v", hold, loss)
+	}
+	if c.Written(at(107), hold[0], 0, nil); len(c.Events()) != 0 {
+		t.Fatal("the loss is told when only the hold is durable")
+	}
+	if c.Written(at(107), loss[0], 0, nil); len(c.Events()) != 1 {
+		t.Fatal("the loss is not told")
+	}
+}

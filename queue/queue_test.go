@@ -254,6 +254,13 @@ func TestReturnKeepsThePlace(t *testing.T) {
 		if isLost(lost) {
 			t.Error("a returned lease counts as lost")
 		}
+		h := queue.Grant{Item: "x", Epoch: 2, Node: "a"}
+		if err := w.Opened(w.Context(), h); err != nil {
+			t.Error(err)
+		}
+		if _, err := w.Return(w.Context(), h); !fault.Is(err, fault.Conflict) {
+			t.Errorf("Return of an opened lease: %v", err)
+		}
 	})
 }
 

@@ -111,7 +111,7 @@ func (c *Core) Written(now Instant, w Write, newest uint64, err error) {
 		c.wait(now, x)
 	case w.Op == GrantOp && x.phase == granting:
 		c.granted(now, x)
-	case w.Op == SetOp && x.phase == losing:
+	case w.Op == SetOp && w.Row.State == LeaseLost && x.phase == losing:
 		x.phase = ended
 		c.bury(now, x)
 		c.emit(Event{Kind: Lost, Grant: x.row.Grant})

@@ -154,7 +154,7 @@ func (q *Queue) Opened(ctx context.Context, g Grant) error {
 }
 
 // Return gives back a lease that its holder never opened on the machine. The item waits again in its old place; the new
-// ticket gets a grant with the next epoch. fault.Stale when the lease has ended.
+// ticket gets a grant with the next epoch. fault.Stale when the lease has ended, fault.Conflict when it was opened: Release it.
 func (q *Queue) Return(ctx context.Context, g Grant) (*Ticket, error) {
 	var (
 		t       *Ticket
