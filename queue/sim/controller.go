@@ -29,7 +29,9 @@ type controller struct {
 	shown       map[fleet.NodeName]int // executors of the nodes, as the core was last told
 }
 
-func newController(s *sim) *controller { return &controller{s: s, ledger: memory.New(), shown: map[fleet.NodeName]int{}} }
+func newController(s *sim) *controller {
+	return &controller{s: s, ledger: memory.New(), shown: map[fleet.NodeName]int{}}
+}
 
 func (c *controller) startLater(d time.Duration) {
 	life := c.life
