@@ -29,7 +29,7 @@ func openReader(path string, queries map[string]string, c Config) (*reader, erro
 	db.SetMaxIdleConns(c.Readers)
 	r := &reader{db: db, free: make(chan *statements, c.Readers), done: make(chan struct{})}
 	for range c.Readers {
-		r.free <- newStatements(nil, queries)
+		r.free <- newStatements(queries)
 	}
 	return r, nil
 }
@@ -62,14 +62,14 @@ func (r *reader) with(ctx context.Context, f func(*statements) error) error {
 }
 
 func (r *reader) use(ctx context.Context, st *statements, f func(*statements) error) error {
-	if st.conn == nil {
-		conn, err := r.db.Conn(ctx)
-		if err != nil {
-			return fmt.Errorf("ledger: read: %w", err)
-		}
-		st.conn = conn
+	err := st.connect(ctx, r.db)
+	if err == nil {
+		err = f(st)
 	}
-	return f(st)
+	if gone(err) {
+		_ = st.reset() // it is broken anyway
+	}
+	return err
 }
 
 // read shows look the rows of one moment.
@@ -79,8 +79,9 @@ func (r *reader) read(ctx context.Context, look func(store.Tx) error) error {
 			return fmt.Errorf("ledger: read: %w", err)
 		}
 		err := look(&tx{ctx: ctx, st: st, readOnly: true})
-		if _, end := st.conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK"); end != nil && err == nil {
-			err = fmt.Errorf("ledger: read: %w", end)
+		if _, end := st.conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK"); end != nil {
+			// It might hold the moment it shows for ever.
+			err = errors.Join(err, end, st.reset())
 		}
 		return err
 	})
@@ -97,12 +98,7 @@ func (r *reader) close() error {
 	close(r.done)
 	var errs []error
 	for range cap(r.free) {
-		if st := <-r.free; st.conn != nil {
-			for _, s := range st.ready {
-				errs = append(errs, s.Close())
-			}
-			errs = append(errs, st.conn.Close())
-		}
+		errs = append(errs, (<-r.free).reset())
 	}
 	return errors.Join(append(errs, r.db.Close())...)
 }

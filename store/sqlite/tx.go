@@ -3,6 +3,8 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
+	"errors"
 	"fmt"
 
 	"github.com/outwork-build/outwork/internal/fault"
@@ -10,13 +12,13 @@ import (
 
 // statements are the named queries of one connection, prepared when they are first used.
 type statements struct {
-	conn    *sql.Conn
+	conn    *sql.Conn // nil before connect
 	queries map[string]string
 	ready   map[string]*sql.Stmt
 }
 
-func newStatements(conn *sql.Conn, queries map[string]string) *statements {
-	return &statements{conn: conn, queries: queries, ready: map[string]*sql.Stmt{}}
+func newStatements(queries map[string]string) *statements {
+	return &statements{queries: queries, ready: map[string]*sql.Stmt{}}
 }
 
 func (s *statements) get(name string) (*sql.Stmt, error) {
@@ -33,6 +35,54 @@ func (s *statements) get(name string) (*sql.Stmt, error) {
 	}
 	s.ready[name] = st
 	return st, nil
+}
+
+// reset gives the connection up; the next use opens another.
+func (s *statements) reset() error {
+	if s.conn == nil {
+		return nil
+	}
+	var errs []error
+	// The driver must not be asked to close statements of a connection that is closed.
+	if !gone(s.conn.Raw(func(any) error { return nil })) {
+		for _, st := range s.ready {
+			errs = append(errs, st.Close())
+		}
+	}
+	clear(s.ready)
+	errs = append(errs, discard(s.conn))
+	s.conn = nil
+	return errors.Join(errs...)
+}
+
+// discard closes the connection itself: Close would keep it in the pool for the next.
+func discard(c *sql.Conn) error {
+	err := c.Raw(func(any) error { return driver.ErrBadConn })
+	if gone(err) {
+		err = nil
+	}
+	if end := c.Close(); !gone(end) {
+		err = errors.Join(err, end)
+	}
+	return err
+}
+
+// connect opens the connection when there is none.
+func (s *statements) connect(ctx context.Context, db *sql.DB) error {
+	if s.conn != nil {
+		return nil
+	}
+	conn, err := db.Conn(ctx)
+	s.conn = conn
+	if err != nil {
+		s.conn = nil
+	}
+	return err
+}
+
+// gone reports whether an error says that the connection itself is of no use any more.
+func gone(err error) bool {
+	return errors.Is(err, sql.ErrConnDone) || errors.Is(err, driver.ErrBadConn)
 }
 
 // tx runs named queries on one connection.

@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	lib "modernc.org/sqlite/lib"
+
 	"github.com/outwork-build/outwork/internal/fault"
 	"github.com/outwork-build/outwork/store"
 )
@@ -56,16 +58,16 @@ func openWriter(ctx context.Context, path string, queries map[string]string, c C
 		return nil, err
 	}
 	db.SetMaxOpenConns(1)
-	conn, err := db.Conn(ctx)
-	if err != nil {
-		return nil, errors.Join(err, db.Close())
-	}
 	all := map[string]string{"begin": "BEGIN IMMEDIATE", "commit": "COMMIT", "rollback": "ROLLBACK",
 		"save": "SAVEPOINT one", "release": "RELEASE one", "undo": "ROLLBACK TO one"}
 	for k, v := range queries {
 		all[k] = v
 	}
-	w := &writer{cfg: c, db: db, st: newStatements(conn, all), jobs: make(chan *job, c.Queue), ended: make(chan struct{})}
+	st := newStatements(all)
+	if err := st.connect(ctx, db); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	w := &writer{cfg: c, db: db, st: st, jobs: make(chan *job, c.Queue), ended: make(chan struct{})}
 	w.metrics = newMetrics(c.Registry, func() float64 { return float64(len(w.jobs)) })
 	go w.run()
 	return w, nil
@@ -140,11 +142,7 @@ func (w *writer) close() error {
 	}
 	w.mu.Unlock()
 	<-w.ended
-	var errs []error
-	for _, s := range w.st.ready {
-		errs = append(errs, s.Close())
-	}
-	return errors.Join(append(errs, w.st.conn.Close(), w.db.Close())...)
+	return errors.Join(w.st.reset(), w.db.Close())
 }
 
 func (w *writer) run() {
@@ -248,7 +246,7 @@ func (w *writer) transact(batch []*job) error {
 		return nil
 	}
 	t := &tx{ctx: context.Background(), st: w.st}
-	if _, err := t.Exec("begin"); err != nil {
+	if err := w.begin(t); err != nil {
 		return fmt.Errorf("ledger: %w", err)
 	}
 	err := w.runAll(t, batch, changes == 1)
@@ -258,12 +256,34 @@ func (w *writer) transact(batch []*job) error {
 		}
 	}
 	// After some errors the transaction has ended by itself; then this fails, and that is well.
-	t.broken = nil
-	_, _ = t.Exec("rollback")
-	if errors.Is(err, errOnly) {
-		return nil
+	_, undo := t.Exec("rollback")
+	switch {
+	case !errors.Is(err, errOnly):
+		return fmt.Errorf("ledger: %w", err)
+	case undo != nil:
+		return fmt.Errorf("ledger: undo: %w", undo)
 	}
-	return fmt.Errorf("ledger: %w", err)
+	return nil
+}
+
+// begin starts a transaction, if need be on a new connection: one that is broken, or still within an old transaction, is of
+// no use.
+func (w *writer) begin(t *tx) error {
+	if err := w.st.connect(t.ctx, w.db); err != nil {
+		return err
+	}
+	_, err := t.Exec("begin")
+	if err == nil || !gone(err) && code(err) != lib.SQLITE_ERROR {
+		return err
+	}
+	w.cfg.Logger.Warn("ledger: the writer's connection is opened again", "err", err)
+	_ = w.st.reset() // it is broken anyway
+	t.broken = nil
+	if err := w.st.connect(t.ctx, w.db); err != nil {
+		return err
+	}
+	_, err = t.Exec("begin")
+	return err
 }
 
 // errOnly says that the only change of a transaction failed: undoing all is undoing it.

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -162,5 +163,51 @@ func TestBadConfig(t *testing.T) {
 	must(t, writeFile(file))
 	if _, err := Open(t.Context(), file+"/data", Config{}); err == nil || !strings.Contains(err.Error(), file) {
 		t.Errorf("a folder below a file: %v", fmt.Sprint(err))
+	}
+}
+
+func TestBrokenConnectionsAreOpenedAgain(t *testing.T) {
+	l := openLedger(t, t.TempDir(), Config{Readers: 1, BusyAfter: time.Second})
+	putJob(t, l, "j")
+	for range 3 {
+		_ = l.Write(t.Context(), func(x store.Tx) error { // as if an undo had failed: still within a transaction
+			_, err := x.(*tx).st.conn.ExecContext(t.Context(), "COMMIT")
+			must(t, err)
+			_, err = x.(*tx).st.conn.ExecContext(t.Context(), "BEGIN")
+			must(t, err)
+			return nil
+		})
+		if _, err := acceptOne(t.Context(), l); err != nil {
+			t.Errorf("writing: %v", err)
+		}
+		_ = l.Read(t.Context(), func(x store.Tx) error {
+			_, err := x.(*tx).st.conn.ExecContext(t.Context(), "ROLLBACK")
+			return err
+		})
+		if _, err := l.Builds.Jobs(t.Context()); err != nil {
+			t.Errorf("reading: %v", err)
+		}
+	}
+	bs, err := l.Builds.Builds(t.Context(), build.Filter{})
+	must(t, err)
+	if len(bs) != 3 {
+		t.Errorf("%d builds of 3", len(bs))
+	}
+}
+
+func TestAReadIsInterrupted(t *testing.T) {
+	l := openLedger(t, t.TempDir(), Config{Readers: 1})
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cause := errors.New("enough")
+	err := l.Read(ctx, func(x store.Tx) error {
+		cancel(cause)
+		_, err := x.(*tx).st.conn.ExecContext(ctx, "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n) SELECT COUNT(*) FROM n")
+		return err
+	})
+	if !errors.Is(err, cause) {
+		t.Errorf("interrupted: %v", err)
+	}
+	if _, err := l.Builds.Jobs(t.Context()); err != nil {
+		t.Errorf("the next read: %v", err)
 	}
 }
