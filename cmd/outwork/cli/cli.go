@@ -178,7 +178,40 @@ func (e *env) root() *cobra.Command {
 	add("ask", e.loginCmd(), e.logoutCmd(), e.whoamiCmd(), e.jobCmd(), e.buildCmd(), e.nodeCmd(), e.queueCmd(),
 		e.tokenCmd(), e.userCmd(), e.pipelineCmd(), e.adminCmd())
 	root.AddCommand(e.versionCmd(), &cobra.Command{Use: "exit-codes", Short: "What the exit codes mean", Long: exitCodes})
+	strict(root)
 	return root
+}
+
+// strict makes a mistyped verb an error that names the near ones, at every level.
+func strict(c *cobra.Command) {
+	for _, s := range c.Commands() {
+		strict(s)
+	}
+	if !c.HasSubCommands() || c.Runnable() {
+		return
+	}
+	c.SuggestionsMinimumDistance = 2
+	c.Args = func(c *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return nil
+		}
+		hint := ""
+		if near := c.SuggestionsFor(args[0]); len(near) > 0 {
+			hint = fmt.Sprintf(" (did you mean %s?)", strings.Join(near, " or "))
+		}
+		return errUsage{fmt.Errorf("unknown command %q of %s%s\nSee: %s --help", args[0], c.CommandPath(), hint, c.CommandPath())}
+	}
+	c.RunE = func(c *cobra.Command, _ []string) error { return c.Help() }
+}
+
+// atMostOne is exactly, for one argument that may be left out.
+func atMostOne(what string) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		if len(args) > 1 {
+			return errUsage{fmt.Errorf("expected at most %s, found %d arguments\nUsage: %s", what, len(args), c.UseLine())}
+		}
+		return nil
+	}
 }
 
 // exactly returns a cobra check of the number of arguments that says what was expected.

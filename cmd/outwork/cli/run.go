@@ -39,7 +39,7 @@ func (e *env) runCmd() *cobra.Command {
 			"In a git checkout, checkout scm means the working tree as it is, uncommitted changes included, ignored files left out.\n" +
 			"Ctrl-C aborts the build; post sections still run. A second Ctrl-C ends them too.",
 		Example: "  outwork run\n  outwork run examples/hello/Jenkinsfile\n  outwork run ci/Jenkinsfile --agents 'linux docker,linux gpu,windows' -p BRANCH=main",
-		Args:    cobra.MaximumNArgs(1),
+		Args:    atMostOne("a Jenkinsfile"),
 		RunE: func(c *cobra.Command, args []string) error {
 			file := "Jenkinsfile"
 			if len(args) > 0 {
@@ -66,6 +66,9 @@ func (f runFlags) localAgents() ([]server.Local, error) {
 		labels, err := label.ParseLabels(part)
 		if err != nil {
 			return nil, errUsage{fmt.Errorf("--agents: agent %d: %w", i+1, err)}
+		}
+		if len(labels) == 0 {
+			return nil, errUsage{fmt.Errorf("--agents %q: agent %d: expected labels separated by spaces, found none", f.agents, i+1)}
 		}
 		out = append(out, server.Local{Name: fleet.NodeName(fmt.Sprintf("agent-%d", i+1)), Labels: labels, Executors: f.executors})
 	}
