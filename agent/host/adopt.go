@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 
 	"github.com/outwork-build/outwork/agent/host/shim"
@@ -50,7 +51,7 @@ func (h *Host) adopt() error {
 
 // load reads a lease's folder.
 func (h *Host) load(dir string) (*lease, error) {
-	text, err := os.ReadFile(filepath.Join(dir, "lease.json"))
+	text, err := os.ReadFile(filepath.Join(dir, recordFile))
 	if err != nil {
 		return nil, err
 	}
@@ -65,46 +66,37 @@ func (h *Host) load(dir string) (*lease, error) {
 		return nil, errors.New("its item has another lease open")
 	}
 	l := h.newLease(rec)
+	l.saved = true
 	_, err = os.Lstat(filepath.Join(dir, shim.ExpiredFile))
 	l.expired = err == nil
+	if err := l.loadForgotten(); err != nil {
+		return nil, err
+	}
 	es, err := os.ReadDir(dir)
 	if err != nil {
 		return nil, err
 	}
 	for _, e := range es {
-		if e.IsDir() && filepath.Join(dir, e.Name()) != l.work.Home {
+		if strings.HasSuffix(e.Name(), stepSuffix) {
 			l.loadStep(filepath.Join(dir, e.Name()))
 		}
 	}
 	return l, nil
 }
 
-// loadStep reads a step's folder. Without a whole claim nothing was started: the folder goes, and Start may come again.
-func (l *lease) loadStep(dir string) {
+// loadStep reads a step's file. Without a whole claim nothing was started: the file goes, and Start may come again.
+func (l *lease) loadStep(file string) {
 	var c claim
-	forgotten := false
-	text, err := os.ReadFile(filepath.Join(dir, claimFile))
-	if errors.Is(err, fs.ErrNotExist) {
-		text, err = os.ReadFile(filepath.Join(dir, forgottenFile))
-		forgotten = err == nil
-	}
-	if err == nil {
-		err = json.Unmarshal(text, &c)
-	}
+	err := shim.ReadClaim(file, &c)
 	st := l.newStep(c)
-	if err != nil || st.dir != dir {
-		l.h.log.Info("a step was being claimed when the agent ended", "lease", l.id, "folder", filepath.Base(dir))
-		_ = os.RemoveAll(dir)
+	if err != nil || st.file != file {
+		l.h.log.Info("a step was being claimed when the agent ended", "lease", l.id, "file", filepath.Base(file))
+		_ = os.Remove(file)
 		return
 	}
-	st.forgotten = forgotten
 	l.enter(st)
-	if forgotten {
-		close(st.done)
-		return
-	}
 	l.running++
-	if e, err := shim.ReadExit(dir); err == nil {
+	if e, err := shim.ReadExit(file); err == nil {
 		l.finish(st, e)
 	}
 }

@@ -71,8 +71,3 @@ func variable(env []string, name string) string {
 	}
 	return ""
 }
-
-// escapeGlob makes filepath.Glob take a path literally.
-func escapeGlob(path string) string {
-	return strings.NewReplacer("[", "[[]", "*", "[*]", "?", "[?]").Replace(path)
-}

@@ -3,11 +3,11 @@ package host
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"math"
 	"os"
-	"path/filepath"
 	"sync"
 	"time"
 
@@ -48,12 +48,15 @@ func (l *lease) reader(s agent.StepID, offset int64) (*follower, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	st, err := l.step(s)
+	if err == nil && l.buried {
+		err = fault.New(fault.NotFound, "lease %q epoch %d is closed", l.id.Item, l.id.Epoch)
+	}
 	if err != nil {
 		return nil, err
 	}
 	f := &follower{l: l, st: st, at: offset}
-	if f.spool, err = os.Open(filepath.Join(st.dir, shim.SpoolFile)); err == nil && st.Capture {
-		f.stdout, err = os.Open(filepath.Join(st.dir, shim.StdoutFile))
+	if f.file, err = os.Open(st.file); err == nil && st.Capture {
+		f.stdout, err = os.Open(st.stdout())
 	}
 	if err == nil {
 		err = f.checkOffset()
@@ -62,6 +65,8 @@ func (l *lease) reader(s agent.StepID, offset int64) (*follower, error) {
 		f.close()
 		return nil, err
 	}
+	st.readers++
+	f.counted = true
 	return f, nil
 }
 
@@ -69,12 +74,19 @@ type follower struct {
 	l      *lease
 	st     *step
 	at     int64
-	spool  *os.File
+	file   *os.File
 	stdout *os.File // with Capture
+	// counted says that the step counts this reader.
+	counted bool
 }
 
 func (f *follower) close() {
-	for _, file := range []*os.File{f.spool, f.stdout} {
+	if f.counted {
+		f.l.mu.Lock()
+		f.st.readers--
+		f.l.mu.Unlock()
+	}
+	for _, file := range []*os.File{f.file, f.stdout} {
 		if file != nil {
 			_ = file.Close()
 		}
@@ -84,11 +96,11 @@ func (f *follower) close() {
 // checkOffset refuses offsets that the output does not have. After a crash of the machine a spool may be shorter than what
 // was read of it before: then the step is Lost, and what is missing is no fault of the caller.
 func (f *follower) checkOffset() error {
-	fi, err := f.spool.Stat()
+	fi, err := f.file.Stat()
 	if err != nil {
 		return err
 	}
-	size := fi.Size()
+	size := max(fi.Size()-shim.OutputStart, 0)
 	if f.st.ended() {
 		if f.st.exit.Lost {
 			return nil
@@ -111,6 +123,9 @@ func (f *follower) run(ctx context.Context, sink func(agent.Output) error) (agen
 		if err := f.handOut(ctx, limit, sink); err != nil {
 			return agent.Exit{}, err
 		}
+		if ended && f.at < limit && !f.st.exit.Lost {
+			return agent.Exit{}, fmt.Errorf("step %q: its file ends at byte %d of %d of its output", f.st.Step, f.at, limit)
+		}
 		if ended {
 			return f.exit()
 		}
@@ -128,7 +143,7 @@ func (f *follower) handOut(ctx context.Context, limit int64, sink func(agent.Out
 		if err := ctx.Err(); err != nil {
 			return context.Cause(ctx)
 		}
-		n, err := f.spool.ReadAt((*buf)[:min(maxPiece, limit-f.at)], f.at)
+		n, err := f.file.ReadAt((*buf)[:min(maxPiece, limit-f.at)], shim.OutputStart+f.at)
 		if n > 0 {
 			if err := sink(agent.Output{Offset: f.at, Data: (*buf)[:n]}); err != nil {
 				return err

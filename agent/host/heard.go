@@ -89,10 +89,10 @@ func (l *lease) settle(running []string, why string) {
 		if st.ended() || slices.Contains(running, st.key) {
 			continue
 		}
-		e, err := shim.ReadExit(st.dir)
+		e, err := shim.ReadExit(st.file)
 		if err != nil {
 			e = lost(st, why)
-			if err := shim.WriteExit(st.dir, e); err != nil {
+			if err := shim.WriteExit(st.file, e); err != nil {
 				l.h.log.Error("record a lost step", "lease", l.id, "step", st.Step, "err", err)
 			}
 		}
@@ -103,10 +103,10 @@ func (l *lease) settle(running []string, why string) {
 // lost is the end of a step about which nobody knows.
 func lost(st *step, why string) shim.Exit {
 	e := shim.Exit{Code: -1, Lost: true, Reason: why, Started: st.Claimed, Ended: time.Now()}
-	if fi, err := os.Stat(filepath.Join(st.dir, shim.SpoolFile)); err == nil {
-		e.Output = fi.Size()
+	if fi, err := os.Stat(st.file); err == nil {
+		e.Output = max(fi.Size()-shim.OutputStart, 0)
 	}
-	if fi, err := os.Stat(filepath.Join(st.dir, shim.StdoutFile)); err == nil {
+	if fi, err := os.Stat(st.stdout()); err == nil {
 		e.Stdout = fi.Size()
 	}
 	return e

@@ -5,9 +5,10 @@
 //
 //	ROOT/workspace/JOB[@N]        workspaces, and JOB[@N]@tmp beside each
 //	ROOT/.outwork/fences          the highest epoch seen of each item
-//	ROOT/.outwork/lease/KEY/      one open lease: lease.json, home/, and a folder for each step:
-//	                                start.json (the claim), out (the spool), stdout (captured), exit
+//	ROOT/.outwork/lease/KEY/      one open lease: lease.json, home/, and for each step KEY.step (its claim, exit and
+//	                                output) and KEY.stdout (captured)
 //	ROOT/.outwork/run/ID          the shims' sockets
+//	ROOT/.outwork/spare, trash    blank files for the next steps; what could not be removed at once
 //
 // Writes survive the death of the agent's and the shim's process, not of the machine: nothing runs after that, so steps
 // without an exit are Lost then. The package decides nothing and knows no controller; agent/serve brings it on a wire.
@@ -108,6 +109,7 @@ type Host struct {
 	lock   *os.File // held while this Host owns the folder
 	fences *fences
 	pool   *pool
+	spares *spares
 	items  keyed // one Open or Close of an item at a time
 
 	mu     sync.Mutex
@@ -136,8 +138,11 @@ func New(cfg Config) (*Host, error) {
 		}
 	}
 	var err error
-	if h.lock, err = lockFile(h.own("lock")); err != nil {
+	if h.lock, err = lockSoon(h.own("lock")); err != nil {
 		return nil, fault.New(fault.Conflict, "agent folder %s: another agent works in it (%w): stop it or choose another folder", cfg.Root, err)
+	}
+	if h.spares, err = openSpares(h.own("spare")); err != nil {
+		return nil, errors.Join(fmt.Errorf("agent folder: %w", err), h.lock.Close())
 	}
 	if h.fences, err = openFences(h.own("fences")); err != nil {
 		return nil, errors.Join(fmt.Errorf("agent folder: %w", err), h.lock.Close())
@@ -150,6 +155,17 @@ func New(cfg Config) (*Host, error) {
 		return nil, fmt.Errorf("agent folder: find leases again: %w", err)
 	}
 	return h, nil
+}
+
+// lockSoon takes the folder's lock. An agent that was killed while it forked leaves the lock for a moment with its child.
+func lockSoon(path string) (*os.File, error) {
+	const pause, tries = 20 * time.Millisecond, 50
+	f, err := lockFile(path)
+	for n := 0; err != nil && n < tries; n++ {
+		time.Sleep(pause)
+		f, err = lockFile(path)
+	}
+	return f, err
 }
 
 // own is a path in the part of Root that is the agent's own.

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"github.com/outwork-build/outwork/agent"
 	"github.com/outwork-build/outwork/agent/host/shim"
@@ -57,6 +58,8 @@ type lease struct {
 	deadline int64 // of a Kill lease, by shim.Now
 	expired  bool
 	closing  bool
+	saved    bool          // its record is on disk
+	buried   bool          // its files are gone
 	released chan struct{} // closed when the shim has nothing of the lease left, or is gone; replaced with the link
 	closed   chan struct{} // closed at the end of closing
 }
@@ -71,7 +74,7 @@ func (h *Host) newLease(rec record) *lease {
 	key := keyOf(rec.Lease)
 	dir := h.own("lease", key)
 	return &lease{h: h, id: rec.Lease, key: key, dir: dir, rec: rec,
-		work:  agent.Workspace{Path: rec.Path, Tmp: rec.Path + tmpSuffix, Home: filepath.Join(dir, "home")},
+		work:  agent.Workspace{Path: rec.Path, Tmp: rec.Path + tmpSuffix, Home: filepath.Join(dir, homeFolder)},
 		steps: map[agent.StepID]*step{}, byKey: map[string]*step{}, closed: make(chan struct{})}
 }
 
@@ -79,6 +82,8 @@ func checkLease(l agent.Lease) error {
 	switch {
 	case l.Item == "":
 		return fault.New(fault.Invalid, "lease: item is empty")
+	case !utf8.ValidString(l.Item):
+		return fault.New(fault.Invalid, "lease %q: item is not UTF-8", l.Item)
 	case len(l.Item) > maxItem:
 		return fault.New(fault.Invalid, "lease: item has %d bytes, at most %d are allowed", len(l.Item), maxItem)
 	case l.Epoch == 0:
@@ -207,8 +212,10 @@ func (l *lease) make() error {
 			return err
 		}
 	}
-	if err := os.MkdirAll(l.work.Home, 0o700); err != nil {
-		return err
+	if spare := l.h.spares.takeFolder(); spare == "" || os.Rename(spare, l.dir) != nil {
+		if err := os.MkdirAll(l.work.Home, 0o700); err != nil {
+			return err
+		}
 	}
 	if l.rec.Policy == agent.Kill {
 		l.deadline = shim.Now() + int64(l.rec.TTL)
@@ -240,7 +247,13 @@ func (l *lease) save() error {
 	if err != nil {
 		return err
 	}
-	return writeWhole(filepath.Join(l.dir, "lease.json"), text)
+	path := filepath.Join(l.dir, recordFile)
+	if !l.saved { // a new lease's record that was cut off is none; the spare's file is used
+		err = os.WriteFile(path, text, 0o600)
+		l.saved = err == nil
+		return err
+	}
+	return writeWhole(path, text)
 }
 
 // again answers an Open of a lease that is open.
@@ -354,11 +367,10 @@ func (l *lease) end(reason string) {
 	}
 	l.mu.Lock()
 	l.settle(nil, "the lease was closed")
+	err := l.bury()
 	l.mu.Unlock()
-	for _, err := range []error{os.Remove(filepath.Join(l.dir, "lease.json")), removeAll(l.work.Tmp), l.h.discard(l.dir)} {
-		if err != nil && !errors.Is(err, os.ErrNotExist) {
-			l.h.log.Error("tidy up after a lease", "lease", l.id, "err", err)
-		}
+	if err != nil {
+		l.h.log.Error("tidy up after a lease", "lease", l.id, "err", err)
 	}
 	l.h.drop(l)
 	close(l.closed)

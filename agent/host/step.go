@@ -4,12 +4,13 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/outwork-build/outwork/agent"
 	"github.com/outwork-build/outwork/agent/host/shim"
@@ -17,37 +18,40 @@ import (
 )
 
 const (
-	maxStepID     = 512
-	maxCapture    = 16 << 20
-	maxScript     = 16 << 20
-	defaultGrace  = 20 * time.Second
-	claimFile     = "start.json"
-	forgottenFile = "forgotten"
+	maxStepID    = 512
+	maxCapture   = 16 << 20
+	maxScript    = 16 << 20
+	defaultGrace = 20 * time.Second
+	stepSuffix   = ".step"
+	stdoutSuffix = ".stdout"
 )
 
-// claim is start.json. Its presence, whole, says that the step may have been started; it is written before that.
+// claim is the head of a step's file. Its presence, whole, says that the step may have been started; it is written before that.
 type claim struct {
 	Step    agent.StepID `json:"step"`
 	Capture bool         `json:"capture,omitempty"`
+	Script  string       `json:"script,omitempty"` // its file's name in the lease's Tmp
 	Claimed time.Time    `json:"claimed"`
 }
 
 // step is one step of a lease. Its fields are guarded by the lease's mu; exit may be read once done is closed.
 type step struct {
 	claim
-	key       string // names its folder and its cookie
-	dir       string
-	done      chan struct{} // closed when exit is known
-	exit      shim.Exit
-	forgotten bool
-	grown     chan struct{} // closed when the spool has grown; nil while nobody waits
+	key   string // names its files and its cookie
+	file  string
+	done  chan struct{} // closed when exit is known
+	exit  shim.Exit
+	grown chan struct{} // closed when the output has grown; nil while nobody waits
+	// readers have the step's file open: it is not used again.
+	readers   int
+	forgotten bool          // all but the step's id is gone
 	unsent    *shim.Message // the start, when the shim may not have got it
 }
 
 func (l *lease) newStep(c claim) *step {
 	sum := sha256.Sum256([]byte(c.Step))
 	key := hex.EncodeToString(sum[:10])
-	return &step{claim: c, key: key, dir: filepath.Join(l.dir, key), done: make(chan struct{})}
+	return &step{claim: c, key: key, file: filepath.Join(l.dir, key+stepSuffix), done: make(chan struct{})}
 }
 
 func (st *step) ended() bool {
@@ -63,6 +67,8 @@ func checkStart(r agent.StartRequest) error {
 	switch {
 	case r.Step == "":
 		return fault.New(fault.Invalid, "step of %q: its id is empty", r.Lease.Item)
+	case !utf8.ValidString(string(r.Step)):
+		return fault.New(fault.Invalid, "step %q: its id is not UTF-8", r.Step)
 	case len(r.Step) > maxStepID:
 		return fault.New(fault.Invalid, "step of %q: its id has %d bytes, at most %d are allowed", r.Lease.Item, len(r.Step), maxStepID)
 	case (len(r.Argv) > 0) == (r.Script != nil):
@@ -127,8 +133,8 @@ func (l *lease) start(r agent.StartRequest) (hired bool, err error) {
 		}
 		hired = true
 	}
-	if err := st.claimOnDisk(r, m); err != nil {
-		return hired, errors.Join(diskFault(err), os.RemoveAll(st.dir))
+	if err := st.claimOnDisk(l.h.spares.takeFile()); err != nil {
+		return hired, diskFault(err)
 	}
 	l.enter(st)
 	l.running++
@@ -162,6 +168,7 @@ func (l *lease) prepare(r agent.StartRequest, st *step) (*shim.Start, error) {
 		return nil, err
 	}
 	if r.Script != nil {
+		st.Script = filepath.Base(script) + ext
 		if err := os.MkdirAll(l.work.Tmp, 0o755); err != nil {
 			return nil, err
 		}
@@ -173,32 +180,24 @@ func (l *lease) prepare(r agent.StartRequest, st *step) (*shim.Start, error) {
 	if limit == 0 {
 		limit = l.h.cfg.MaxOutput
 	}
-	return &shim.Start{Folder: st.dir, Path: lookPath(argv[0], dir, env), Argv: argv, Dir: dir, Env: env,
-		Capture: r.Capture, Limit: limit, Stdout: maxCapture}, nil
+	m := &shim.Start{File: st.file, Path: lookPath(argv[0], dir, env), Argv: argv, Dir: dir, Env: env, Limit: limit}
+	if r.Capture {
+		m.Capture, m.Stdout = st.stdout(), maxCapture
+	}
+	return m, nil
 }
 
-// claimOnDisk writes the step's folder. The claim comes last, and counts when it is whole.
-func (st *step) claimOnDisk(r agent.StartRequest, m *shim.Start) error {
-	if err := os.Mkdir(st.dir, 0o700); err != nil {
-		return err
-	}
-	if err := shim.Reserve(st.dir); err != nil {
-		return err
-	}
-	files := []string{shim.SpoolFile}
-	if r.Capture {
-		files = append(files, shim.StdoutFile)
-	}
-	for _, name := range files {
-		if err := os.WriteFile(filepath.Join(st.dir, name), nil, 0o600); err != nil {
+// stdout is the file that takes a captured stdout.
+func (st *step) stdout() string { return strings.TrimSuffix(st.file, stepSuffix) + stdoutSuffix }
+
+// claimOnDisk makes the step's files. The claim comes last.
+func (st *step) claimOnDisk(spare string) error {
+	if st.Capture {
+		if err := os.WriteFile(st.stdout(), nil, 0o600); err != nil {
 			return err
 		}
 	}
-	text, err := json.Marshal(st.claim)
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(filepath.Join(st.dir, claimFile), text, 0o600)
+	return shim.MakeStepFile(st.file, spare, st.claim)
 }
 
 // step returns a step that is there and not forgotten. Call it with l.mu held.
@@ -250,18 +249,21 @@ func (h *Host) Forget(ctx context.Context, id agent.Lease, s agent.StepID) error
 	case !st.ended():
 		return fault.New(fault.Conflict, "step %q runs: stop it first", s)
 	}
-	if err := os.Rename(filepath.Join(st.dir, claimFile), filepath.Join(st.dir, forgottenFile)); err != nil {
-		return err
+	if err := l.entomb(st); err != nil {
+		return diskFault(err)
 	}
 	st.forgotten = true
-	for _, name := range []string{shim.SpoolFile, shim.StdoutFile, shim.ExitFile, shim.ReservedFile} {
-		if err := os.Remove(filepath.Join(st.dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	errs := []error{h.spares.retire(st.file, st.readers == 0 && !st.exit.Lost)}
+	if st.Capture {
+		errs = append(errs, os.Remove(st.stdout()))
+	}
+	if st.Script != "" {
+		errs = append(errs, os.Remove(filepath.Join(l.work.Tmp, st.Script)))
+	}
+	for _, err := range errs {
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			h.log.Warn("forget a step", "lease", id, "step", s, "err", err)
 		}
-	}
-	scripts, _ := filepath.Glob(filepath.Join(escapeGlob(l.work.Tmp), "script-"+st.key+"*"))
-	for _, path := range scripts {
-		_ = os.Remove(path)
 	}
 	return ctx.Err()
 }

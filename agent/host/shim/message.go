@@ -11,8 +11,7 @@
 //
 // Output goes through a pipe that the shim drains into the step's spool. A file handed to the process would save the copy,
 // but a script that opens /dev/stderr for writing would then truncate its own log; and the pipe lets a full disk or a full
-// quota drop bytes, counted, instead of failing or blocking the step. The exit is written into a file whose blocks were
-// reserved before the start, and renamed into place: a full disk cannot lose it.
+// quota drop bytes, counted, instead of failing or blocking the step. The exit has its room on disk before the start.
 //
 // # What it leaves to others
 //
@@ -69,27 +68,20 @@ type Message struct {
 	Expired  bool          `json:"expired,omitempty"`
 }
 
-// Start is a process to run. Folder is the step's folder; the files in it have the names below.
+// Start is a process to run.
 type Start struct {
-	Folder  string   `json:"folder"`
+	File    string   `json:"file"` // the step's file (MakeStepFile)
 	Path    string   `json:"path"` // of the program; no PATH lookup is done
 	Argv    []string `json:"argv"`
 	Dir     string   `json:"dir"`
 	Env     []string `json:"env"`
-	Capture bool     `json:"capture,omitempty"`
-	Limit   int64    `json:"limit"` // bytes of output kept
-	Stdout  int64    `json:"stdout,omitempty"`
+	Limit   int64    `json:"limit"`             // bytes of output kept
+	Capture string   `json:"capture,omitempty"` // the file that takes stdout instead of the output
+	Stdout  int64    `json:"stdout,omitempty"`  // bytes of stdout kept, with Capture
 }
 
-// Files of a step's folder.
-const (
-	SpoolFile    = "out"
-	StdoutFile   = "stdout"
-	ExitFile     = "exit"
-	ReservedFile = "exit.reserved" // becomes ExitFile
-	// ExpiredFile stands in the lease's folder, the parent of the steps', once its deadline has passed.
-	ExpiredFile = "expired"
-)
+// ExpiredFile stands in the lease's folder once its deadline has passed.
+const ExpiredFile = "expired"
 
 // Cookies in the environment of every process of a step, so that it can be found wherever it went.
 const (
@@ -106,7 +98,7 @@ type Exit struct {
 	Reason  string    `json:"reason,omitempty"` // at most maxReason bytes
 	Output  int64     `json:"output"`
 	Dropped int64     `json:"dropped,omitempty"`
-	Stdout  int64     `json:"stdout,omitempty"` // bytes in StdoutFile
+	Stdout  int64     `json:"stdout,omitempty"` // bytes of captured stdout
 	Started time.Time `json:"started"`
 	Ended   time.Time `json:"ended"`
 }

@@ -193,7 +193,7 @@ func (s *server) begin(key string, st *Start) {
 
 func (s *server) launch(r *running) (int, error) {
 	var err error
-	r.spool, err = newSpool(filepath.Join(r.start.Folder, SpoolFile), r.start.Limit, func(size int64) { s.grown(r, size) })
+	r.spool, err = newSpool(r.start.File, OutputStart, r.start.Limit, func(size int64) { s.grown(r, size) })
 	if err != nil {
 		return 0, err
 	}
@@ -204,8 +204,8 @@ func (s *server) launch(r *running) (int, error) {
 	defer stderr.Close()
 	r.pumps = append(r.pumps, p)
 	stdout := stderr
-	if r.start.Capture {
-		if r.stdout, err = newSpool(filepath.Join(r.start.Folder, StdoutFile), r.start.Stdout, nil); err != nil {
+	if r.start.Capture != "" {
+		if r.stdout, err = newSpool(r.start.Capture, 0, r.start.Stdout, nil); err != nil {
 			return 0, err
 		}
 		p, stdout, err = newPump(r.stdout)
@@ -278,7 +278,7 @@ func (s *server) record(r *running, st status) {
 		e.Stdout, more = r.stdout.seal()
 		e.Dropped += more
 	}
-	for err := WriteExit(r.start.Folder, e); err != nil && !errors.Is(err, fs.ErrNotExist) && !s.isClosing(); err = WriteExit(r.start.Folder, e) {
+	for err := WriteExit(r.start.File, e); err != nil && !errors.Is(err, fs.ErrNotExist) && !s.isClosing(); err = WriteExit(r.start.File, e) {
 		time.Sleep(retryExit)
 	}
 	s.mu.Lock()

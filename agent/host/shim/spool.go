@@ -3,6 +3,7 @@ package shim
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"sync"
 )
@@ -13,20 +14,25 @@ type spool struct {
 
 	mu      sync.Mutex
 	file    *os.File
+	start   int64 // where the output begins in the file
 	limit   int64
-	size    int64 // bytes in the file
+	size    int64 // bytes of output in the file
 	dropped int64 // bytes that came and are not in the file
 	gap     int64 // of dropped: since the disk refused a write, not yet marked in the file
 	why     error // of the gap
 	sealed  bool  // the step has ended: what still comes is not its output
 }
 
-func newSpool(path string, limit int64, grown func(int64)) (*spool, error) {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+// newSpool keeps output in a file that is there, from the byte at start on.
+func newSpool(path string, start, limit int64, grown func(int64)) (*spool, error) {
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
 	if err != nil {
 		return nil, err
 	}
-	return &spool{grown: grown, file: f, limit: limit}, nil
+	if _, err := f.Seek(start, io.SeekStart); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return &spool{grown: grown, file: f, start: start, limit: limit}, nil
 }
 
 // add keeps p. It never fails: a full disk or a full quota only counts.
@@ -75,7 +81,7 @@ func (s *spool) resume(p []byte) {
 	}
 	line := fmt.Sprintf("\n[outwork: %d bytes of output are missing here: %v]\n", s.gap, why)
 	kept := 0
-	if roomFor(s.file, s.size, int64(len(line)+len(p))) {
+	if roomFor(s.file, s.start+s.size, int64(len(line)+len(p))) {
 		n, err := s.file.Write(append([]byte(line), p...))
 		s.size += int64(n)
 		if n >= len(line) {
