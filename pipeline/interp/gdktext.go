@@ -224,26 +224,24 @@ func lines(s string) []string {
 	return strings.Split(strings.TrimSuffix(s, "\n"), "\n")
 }
 
-// stripIndent removes the white space that all lines that are not blank begin with.
+// stripIndent is Java's own (since 15), which hides Groovy's: the white space that all lines begin with is removed, where blank
+// lines do not count but the last one does; white space at the end of lines goes too.
 func stripIndent(s string) string {
-	ls := lines(s)
+	ls := strings.Split(strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(s), "\n")
 	indent := -1
-	for _, l := range ls {
-		if strings.TrimSpace(l) == "" {
+	for i, l := range ls {
+		text := strings.TrimLeft(l, " \t")
+		if text == "" && i < len(ls)-1 {
 			continue
 		}
-		if n := len(l) - len(strings.TrimLeft(l, " \t")); indent < 0 || n < indent {
+		if n := len(l) - len(text); indent < 0 || n < indent {
 			indent = n
 		}
 	}
 	for i, l := range ls {
-		ls[i] = l[min(max(indent, 0), len(l)):]
+		ls[i] = strings.TrimRight(l[min(max(indent, 0), len(l)):], " \t")
 	}
-	out := strings.Join(ls, "\n")
-	if strings.HasSuffix(s, "\n") {
-		out += "\n"
-	}
-	return out
+	return strings.Join(ls, "\n")
 }
 
 func stripMargin(s, margin string) string {

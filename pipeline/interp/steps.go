@@ -271,7 +271,7 @@ func (t *Thread) convertParams(spec step.Spec, call *step.Call) error {
 		}
 		call.Args[p.Name] = c
 	}
-	for name, v := range call.Args { // arguments of "*" have no type of their own
+	for name, v := range call.Args { // arguments gathered by Rest have no type of their own
 		if paramOf(spec, name) == nil {
 			call.Args[name] = flatten(v)
 		}

@@ -141,6 +141,9 @@ const maxBuffer = 64 << 10
 // Print implements step.Thread. The thread's text has a stream of its own, "b:" and its path: on replay it is the same again,
 // and the log drops what it has.
 func (t *Thread) Print(line string) {
+	if t.p.fatal.Load() != nil {
+		return // the thread is being unwound: in the next life it goes another way
+	}
 	if t.out != nil && t.outStage != t.scope.StageID {
 		t.closeStream()
 	}
