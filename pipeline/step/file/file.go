@@ -4,12 +4,14 @@ package file
 import (
 	"context"
 	"encoding/json"
+	"errors"
 
 	"github.com/outwork-build/outwork/agent"
 	"github.com/outwork-build/outwork/internal/fault"
 	"github.com/outwork-build/outwork/pipeline/step"
 	"github.com/outwork-build/outwork/pipeline/step/executor"
 	"github.com/outwork-build/outwork/pipeline/value"
+	"github.com/outwork-build/outwork/queue"
 )
 
 // Steps returns the steps of this package.
@@ -37,8 +39,18 @@ func effect(t step.Thread, name string, args any, do func(context.Context, agent
 			out, err = do(ctx, m)
 			return err
 		})
-		return out, executor.Refused(err)
+		return out, refused(ctx, err)
 	}})
+}
+
+// refused is executor.Refused, and for what the machine's file system says without a kind (a folder where a file should be,
+// no permission) the exception that Java has for it: the build's doing, not the farm's.
+func refused(ctx context.Context, err error) error {
+	var e *value.Exception
+	if err == nil || ctx.Err() != nil || errors.As(err, &e) || errors.Is(err, queue.ErrLost) || fault.Of(err) != fault.Internal {
+		return executor.Refused(err)
+	}
+	return &value.Exception{Class: "java.io.IOException", Message: err.Error()}
 }
 
 func (p place) lease() agent.Lease { return p.node.Grant.Lease() }
