@@ -29,7 +29,9 @@ func (g *generator) list(n int, sep string, f func() string) string {
 	return strings.Join(parts, sep)
 }
 
-func (g *generator) name() string { return g.pick("a", "b", "foo", "bar", "sh", "Env", "Foo", "x1", "_") }
+func (g *generator) name() string {
+	return g.pick("a", "b", "foo", "bar", "sh", "Env", "Foo", "x1", "_")
+}
 func (g *generator) typ() string {
 	return g.pick("int", "def", "String", "List<String>", "a.B", "Map<String, List<B>>", "boolean[]", "String[]", "Foo")
 }

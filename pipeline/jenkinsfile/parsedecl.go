@@ -368,6 +368,9 @@ func (p *parser) scanParam(i int) (int, bool) {
 // tryClosureParams decides about a parameter with a default value, at whose equals sign eq stands: the value must be read
 // to find the arrow. A value without an arrow after it on the way to the next statement needs no reading.
 func (p *parser) tryClosureParams(eq int) bool {
+	if known, ok := p.arrows[eq]; ok {
+		return known
+	}
 	if !p.arrowAhead(eq) {
 		return false
 	}
@@ -384,6 +387,10 @@ func (p *parser) tryClosureParams(eq int) bool {
 		p.expect(tArrow, "'->'")
 	})
 	p.i, p.last, p.lastPath = i, last, path
+	if p.arrows == nil {
+		p.arrows = map[int]bool{}
+	}
+	p.arrows[eq] = ok
 	return ok
 }
 

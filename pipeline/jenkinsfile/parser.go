@@ -57,6 +57,7 @@ type parser struct {
 	budget int
 	trying int
 	failed map[attempt]bool
+	arrows map[int]bool // by the equals sign of a default value: whether it belongs to a closure's parameter
 	// lastPath is the path expression that was completed last; commands may follow only a path.
 	lastPath Expr
 	class    string // name of the class whose body is read; "" outside
