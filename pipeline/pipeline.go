@@ -11,6 +11,8 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/outwork-build/outwork/agent"
 	"github.com/outwork-build/outwork/build"
 	"github.com/outwork-build/outwork/build/log"
@@ -31,10 +33,11 @@ type Config struct {
 	// Symbols are the data makers that stand as arguments of steps; see interp.Config.
 	Symbols map[string]string
 
-	URL        string           // of the controller, for BUILD_URL; "" when it has none
-	MaxRunning int              // pipelines that are evaluated at once, the rest stay queued; 0 is 2,000
-	Now        func() time.Time // nil is time.Now
-	Log        *slog.Logger     // nil discards
+	URL        string                // of the controller, for BUILD_URL; "" when it has none
+	MaxRunning int                   // pipelines that are evaluated at once, the rest stay queued; 0 is 2,000
+	Now        func() time.Time      // nil is time.Now
+	Log        *slog.Logger          // nil discards
+	Registry   prometheus.Registerer // nil keeps no metrics
 }
 
 // Queue is what a Runner needs of the queue; *queue.Queue has the meaning of each call.

@@ -27,6 +27,9 @@ func (u *run) program(file *jenkinsfile.File, entries []interp.Entry, stop conte
 		if err := declarative.Check(model); err != nil {
 			return nil, err
 		}
+		for i, w := range model.Warnings {
+			u.say(fmt.Sprintf("warning.%d", i), fmt.Sprintf("WARNING: %s: %d: %s", w.File, w.Pos.Line, w.Message))
+		}
 	}
 	params := value.NewMap()
 	u.params = params

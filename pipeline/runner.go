@@ -21,6 +21,7 @@ type Runner struct {
 	steps map[string]step.Step
 	bell  chan struct{} // one token: the set of waiting or running builds changed
 	news  broadcast
+	count *metrics
 
 	mu      sync.Mutex
 	waiting []*held           // queued builds in the order they were accepted
@@ -56,7 +57,9 @@ func New(c Config) (*Runner, error) {
 		}
 		r.steps[name] = s
 	}
-	return r, nil
+	var err error
+	r.count, err = newMetrics(r)
+	return r, err
 }
 
 // Subscribe signals, without content, that a build, its stages or what Waiting says would read differently. cancel ends it.
@@ -102,6 +105,7 @@ func (r *Runner) recover(ctx context.Context, start func(*run)) error {
 		case b.State == build.Running:
 			u := newRun(r, b)
 			r.running[b.ID] = u
+			r.count.resumed.Inc()
 			resumed = append(resumed, u)
 		default:
 			old = append(old, &held{id: b.ID})
@@ -226,6 +230,7 @@ func (r *Runner) serve(ctx context.Context, u *run) {
 		if pause(ctx, wait); ctx.Err() != nil {
 			break
 		}
+		r.count.resumed.Inc()
 	}
 	r.mu.Lock()
 	delete(r.running, u.id)

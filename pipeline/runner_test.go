@@ -83,6 +83,48 @@ func TestResume(t *testing.T) {
 	}
 }
 
+// TestResumeAborted ends the controller after each entry of the journal of a build that is aborted: the request survives, what
+// follows an abort is done once.
+func TestResumeAborted(t *testing.T) {
+	for n := 0; ; n++ {
+		w := newWorld(t)
+		w.job("job", `node('linux') { try { sh 'hang' } finally { sh 'tidy' } }`)
+		w.store.limit(n)
+		w.start()
+		id := w.trigger("job")
+		w.until("the process, or the crash", func() bool { return w.starts()["hang"] == 1 || w.store.full() })
+		if err := w.r.Abort(context.Background(), id, "bob"); err != nil {
+			t.Fatal(err)
+		}
+		w.until("the crash, or the end", func() bool {
+			b, _ := w.store.Build(context.Background(), id)
+			return b.State == build.Finished || w.store.full()
+		})
+		crashed := w.store.full()
+		w.halt()
+		w.store.limit(-1)
+		w.start()
+		b := w.finished(id)
+		starts := w.starts()
+		if b.Result != build.Aborted || b.CauseKind != build.CauseUser || starts["hang"] > 1 || starts["tidy"] > 1 || starts["tidy"] < starts["hang"] {
+			t.Fatalf("crash after %d entries: %s %s, started %v\n%s", n, b.Result, b.CauseKind, starts, w.console(id))
+		}
+		if got := w.console(id); strings.Count(got, "Aborted by bob\n") != 1 || strings.Count(got, "Finished: ABORTED\n") != 1 {
+			t.Fatalf("crash after %d entries: console:\n%s", n, got)
+		}
+		if held := w.farm.active(); len(held) > 0 {
+			t.Fatalf("crash after %d entries: still held: %q", n, held)
+		}
+		w.halt()
+		if !crashed {
+			if n < 8 {
+				t.Fatalf("the journal has only %d entries", n)
+			}
+			return
+		}
+	}
+}
+
 // TestLedgerAway: while the journal cannot be written the build stands still, and then goes on by itself.
 func TestLedgerAway(t *testing.T) {
 	w := newWorld(t)

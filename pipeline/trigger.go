@@ -34,6 +34,7 @@ func (r *Runner) Trigger(ctx context.Context, name build.JobName, params map[str
 	if err != nil {
 		return build.ID{}, fmt.Errorf("accept a build of %s: %w", name, err)
 	}
+	r.count.accepted.Inc()
 	r.mu.Lock()
 	r.waiting = append(r.waiting, &held{id: id, props: job.Properties, why: "Waiting to start"})
 	r.mu.Unlock()
@@ -139,6 +140,7 @@ func (r *Runner) Abort(ctx context.Context, id build.ID, by string) error {
 		return err
 	}
 	if b.State == build.Finished {
+		r.count.ended(b.Result, b.CauseKind)
 		r.forget(b)
 		return nil
 	}
