@@ -16,7 +16,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-var crashRounds = flag.Int("crash.rounds", 120, "how often the crash tests cut the files")
+var crashRounds = flag.Int("crash.rounds", 60, "how often the crash tests cut the files")
 
 // streamTexts takes the streams apart again, by the index, as only the files show them; marks are left out.
 func streamTexts(t testing.TB, l *Log) map[string]string {

@@ -157,12 +157,9 @@ func (s *Stream) due(data []byte, now time.Time) int {
 	if l.open && l.owner != s && !s.mayBreak(len(data), now) {
 		return 0
 	}
-	// An open line of the stream's own goes on; alone it need not wait.
-	if l.open && l.owner == s || s.alone(now) {
-		return len(data)
-	}
 	cut := bytes.LastIndexByte(data, '\n') + 1
-	if len(data)-cut > maxHeld {
+	// An open line of the stream's own goes on; alone it need not wait; too much is not held.
+	if cut < len(data) && (l.open && l.owner == s || len(data)-cut > maxHeld || s.alone(now)) {
 		return len(data)
 	}
 	return cut
