@@ -121,10 +121,14 @@ func (s *Builds) DeleteJob(ctx context.Context, name build.JobName) error {
 	})
 }
 
-// Accept keeps a new build under the job's next number.
+// Accept keeps a new build under the job's next number. It is refused with fault.Exhausted some time before the disk is full, so
+// that what runs can end.
 func (s *Builds) Accept(ctx context.Context, b build.Build) (build.ID, error) {
 	if b.State != build.Queued {
 		return build.ID{}, fault.New(fault.Invalid, "build of %q: accepted in state %q, expected %q", b.ID.Job, b.State, build.Queued)
+	}
+	if err := s.engine.Admit(); err != nil {
+		return build.ID{}, err
 	}
 	var id build.ID
 	err := s.engine.Write(ctx, func(tx Tx) error {

@@ -52,7 +52,7 @@ func (s *Runs) Append(ctx context.Context, id build.ID, entries []pipeline.Entry
 	})
 }
 
-// key finds the build that rows hang on.
+// buildKey finds what the rows of a build hang on; false when there is no such build.
 func buildKey(tx Tx, id build.ID) (int64, bool, error) {
 	var key int64
 	var data []byte

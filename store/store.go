@@ -31,6 +31,8 @@ type Engine interface {
 	Later(ctx context.Context, change func(tx Tx) error) error
 	// Settle waits until what was queued by Later before is kept, or has failed.
 	Settle(ctx context.Context) error
+	// Admit says whether there is room for new work; fault.Exhausted when what is left should go to the work that runs.
+	Admit() error
 	// Read runs look on rows that are durable. tx.Exec fails in it.
 	Read(ctx context.Context, look func(tx Tx) error) error
 }
@@ -93,7 +95,7 @@ func one(tx Tx, query string, args []any, dest ...any) (bool, error) {
 	return found, err
 }
 
-// list reads the JSON of every row, its last column; the others are dropped into skip.
+// list reads the JSON that is the only column of every row.
 func list[T any](tx Tx, query string, args ...any) ([]T, error) {
 	out := []T{}
 	err := tx.Query(query, args, func(scan func(...any) error) error {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/outwork-build/outwork/build"
 	"github.com/outwork-build/outwork/internal/fault"
+	"github.com/outwork-build/outwork/pipeline"
 )
 
 // smallDisk mounts a file system of 8 MiB.
@@ -51,8 +52,18 @@ func TestDiskFull(t *testing.T) {
 			kept = append(kept, id)
 		}
 	}
-	if !fault.Is(err, fault.Exhausted) {
+	if !fault.Is(err, fault.Exhausted) || len(kept) < 10 {
 		t.Fatalf("after %d builds: %v", len(kept), err)
+	}
+	// New work is refused, and what runs goes on: until the disk is really full.
+	seq := uint64(0)
+	for err = nil; err == nil && seq < 5000; {
+		if err = l.Runs.Append(ctx, kept[0], []pipeline.Entry{{Seq: seq + 1, Data: make([]byte, 3000)}}); err == nil {
+			seq++
+		}
+	}
+	if !fault.Is(err, fault.Exhausted) || seq < 10 {
+		t.Fatalf("after %d journal entries: %v", seq, err)
 	}
 	// What nobody waits for is kept for later, in order.
 	for i := range 3 {
@@ -74,7 +85,11 @@ func TestDiskFull(t *testing.T) {
 		}
 	}
 	check(0)
+	if es, err := l.Runs.Load(ctx, kept[0]); err != nil || len(es) != int(seq) {
+		t.Errorf("%d journal entries of %d, %v", len(es), seq, err)
+	}
 	must(t, os.Remove(ballast))
+	must(t, l.Runs.Append(ctx, kept[0], []pipeline.Entry{{Seq: seq + 1}}))
 	id, err := accept()
 	must(t, err)
 	if want := kept[len(kept)-1].Number + 1; id.Number != want {

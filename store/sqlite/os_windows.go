@@ -34,3 +34,13 @@ func isFull(err error) bool {
 
 // syncFolder does nothing: Windows keeps names by itself.
 func syncFolder(string) error { return nil }
+
+// diskSpace returns the bytes that we may still write to the disk of a folder, and its size.
+func diskSpace(dir string) (free, total uint64, err error) {
+	name, err := windows.UTF16PtrFromString(dir)
+	if err != nil {
+		return 0, 0, err
+	}
+	err = windows.GetDiskFreeSpaceEx(name, &free, &total, nil)
+	return free, total, err
+}
