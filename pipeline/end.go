@@ -89,6 +89,7 @@ func (u *run) finish(e ending) error {
 	if err != nil {
 		return err
 	}
+	u.r.news.signal()
 	u.r.count.ended(e.result, e.kind)
 	u.log.Info("build finished", "result", string(e.result), "cause", string(e.kind), "message", e.message)
 	if err := u.r.c.Store.Drop(ctx, u.id); err != nil {

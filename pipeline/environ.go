@@ -18,8 +18,8 @@ type environment struct {
 	set    []string // NAME=value, each name once
 }
 
-// newEnvironment makes the variables that Jenkins users know; the texts carry what was pinned of them.
-func newEnvironment(u *run, texts map[string]string) *environment {
+// newEnvironment makes the variables that Jenkins users know. branch is "" when it is not known.
+func newEnvironment(u *run, branch string) *environment {
 	id, number := u.id, strconv.Itoa(u.id.Number)
 	name := string(id.Job)
 	e := &environment{fixed: []string{
@@ -31,8 +31,8 @@ func newEnvironment(u *run, texts map[string]string) *environment {
 		job := url + "/jobs/" + name
 		e.fixed = append(e.fixed, "BUILD_URL="+job+"/"+number+"/", "JENKINS_URL="+url+"/", "JOB_URL="+job+"/", "OUTWORK_URL="+url+"/", "RUN_DISPLAY_URL="+job+"/"+number+"/")
 	}
-	if b := texts[branchText]; b != "" {
-		e.fixed = append(e.fixed, "BRANCH_NAME="+b)
+	if branch != "" {
+		e.fixed = append(e.fixed, "BRANCH_NAME="+branch)
 	}
 	e.declare(u.Build().Parameters)
 	return e

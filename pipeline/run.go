@@ -99,15 +99,22 @@ func (u *run) evaluate(ctx context.Context, stop context.CancelCauseFunc) (endin
 	if b.AbortBy != "" {
 		u.interrupt(abortedBy(b.AbortBy))
 	}
-	texts, err := u.fetchTexts(ctx)
-	if err != nil {
-		return u.early(ctx, err)
+	pin, err := u.fetchTexts(ctx)
+	var none *unfetched
+	switch {
+	case ctx.Err() != nil:
+		return ending{}, interp.ErrStopped
+	case errors.As(err, &none) || isException(err):
+		return u.ended(err), nil
+	case err != nil:
+		return ending{}, err
 	}
+	u.job = pin.Job
 	if u.job.Source.Git != nil || u.job.Source.Dir != nil {
 		u.source = &u.job.Source
 	}
-	u.env = newEnvironment(u, texts)
-	file, err := jenkinsfile.Parse("WorkflowScript", texts[scriptText])
+	u.env = newEnvironment(u, pin.Branch)
+	file, err := jenkinsfile.Parse("WorkflowScript", pin.Script)
 	if err != nil {
 		return u.invalid(err)
 	}
@@ -131,7 +138,7 @@ func (u *run) reset(b build.Build) {
 }
 
 // fetchTexts gets the pinned texts, or pins them. An interruption ends it.
-func (u *run) fetchTexts(ctx context.Context) (map[string]string, error) {
+func (u *run) fetchTexts(ctx context.Context) (pinned, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	u.mu.Lock()
@@ -146,7 +153,11 @@ func (u *run) fetchTexts(ctx context.Context) (map[string]string, error) {
 		u.stopFetch = nil
 		u.mu.Unlock()
 	}()
-	return u.texts(ctx)
+	p, err := u.texts(ctx)
+	if cause := context.Cause(ctx); err != nil && isException(cause) {
+		err = cause
+	}
+	return p, err
 }
 
 // perform gives the program what was asked for before it was there, and runs it.
@@ -181,14 +192,6 @@ func interrupted(entries []interp.Entry) bool {
 		}
 	}
 	return false
-}
-
-// early ends a build whose texts could not be had: by an abort, by its own fault, or by the farm's.
-func (u *run) early(ctx context.Context, err error) (ending, error) {
-	if ctx.Err() != nil {
-		return ending{}, interp.ErrStopped
-	}
-	return u.ended(err), nil
 }
 
 // invalid ends a build whose Jenkinsfile cannot be evaluated: every error is in the log, nothing has run.

@@ -19,53 +19,59 @@ import (
 	"github.com/outwork-build/outwork/queue"
 )
 
-// Names of a run's pinned texts.
-const (
-	scriptText = "Jenkinsfile"
-	branchText = "BRANCH_NAME" // "" when there is none
-	jobText    = "job"         // the build.Job as JSON, as it was at the start
-)
+// pinnedText is the name of the one text that is pinned for a run: a pinned as JSON, so that all of it is there or nothing.
+const pinnedText = "run"
+
+// pinned is what a run is made of; it stays as it was when the run began, whatever becomes of its source.
+type pinned struct {
+	Job    build.Job `json:"job"`
+	Branch string    `json:"branch,omitempty"`
+	Script string    `json:"script"`
+}
 
 // maxScript bounds a Jenkinsfile, in bytes.
 const maxScript = 4 << 20
 
-// texts returns the pinned texts of the run. The first time it gets them from the job's source and pins them: from then on the
-// run does not see what becomes of the source.
-func (u *run) texts(ctx context.Context) (map[string]string, error) {
+// unfetched says that the script could not be had, which ends the build; other errors are the ledger's, and the run is tried again.
+type unfetched struct{ err error }
+
+func (u *unfetched) Error() string { return u.err.Error() }
+func (u *unfetched) Unwrap() error { return u.err }
+
+// texts returns what the run is made of. The first time it gets the script from the job's source and pins it.
+func (u *run) texts(ctx context.Context) (pinned, error) {
 	kept, err := u.r.c.Store.Texts(ctx, u.id)
 	if err != nil {
-		return nil, fmt.Errorf("read the pinned texts: %w", err)
+		return pinned{}, fmt.Errorf("read the pinned texts: %w", err)
 	}
-	if _, ok := kept[scriptText]; ok {
-		if err := json.Unmarshal([]byte(kept[jobText]), &u.job); err != nil {
-			return nil, fmt.Errorf("read the pinned job: %w", err)
+	var p pinned
+	if text, ok := kept[pinnedText]; ok {
+		if err := json.Unmarshal([]byte(text), &p); err != nil {
+			return p, fmt.Errorf("read the pinned texts: %w", err)
 		}
-		return kept, nil
+		return p, nil
 	}
-	job, err := json.Marshal(u.job)
-	if err != nil {
-		return nil, err
-	}
-	var script, branch string
+	p.Job = u.job
 	switch s := u.job.Source; {
 	case s.Git != nil:
-		script, err = u.fromGit(ctx, *s.Git)
-		branch = branchOf(s.Git.Ref)
+		p.Script, err = u.fromGit(ctx, *s.Git)
+		p.Branch = branchOf(s.Git.Ref)
 	case s.Dir != nil:
-		script, branch, err = fromDir(*s.Dir)
+		p.Script, p.Branch, err = fromDir(*s.Dir)
 	default:
-		script = s.Script
+		p.Script = s.Script
 	}
 	if err != nil {
-		return nil, err
+		return p, &unfetched{err}
 	}
-	// The script comes last: it is what says that all are there.
-	for _, t := range [][2]string{{jobText, string(job)}, {branchText, branch}, {scriptText, script}} {
-		if err := u.r.c.Store.PutText(context.WithoutCancel(ctx), u.id, t[0], t[1]); err != nil {
-			return nil, fmt.Errorf("pin the text of the run: %w", err)
-		}
+	text, err := json.Marshal(p)
+	if err == nil {
+		err = u.r.c.Store.PutText(context.WithoutCancel(ctx), u.id, pinnedText, string(text))
 	}
-	return map[string]string{scriptText: script, branchText: branch}, nil
+	if err != nil {
+		return p, fmt.Errorf("pin the text of the run: %w", err)
+	}
+	return p, nil
 }
 
 // fromDir reads the Jenkinsfile of a working tree on this machine, and the branch that is checked out there.
