@@ -3,12 +3,15 @@ package host
 import (
 	"encoding/json"
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
+	"time"
 
+	"github.com/outwork-build/outwork/agent"
 	"github.com/outwork-build/outwork/agent/host/shim"
 )
 
@@ -43,7 +46,7 @@ func (h *Host) adopt() error {
 	for _, l := range h.open() {
 		if f := h.fences.get(l.id.Item); f.Epoch > l.id.Epoch || f.Closed {
 			l.closing = true
-			h.wg.Go(func() { l.end("the lease was closed") })
+			h.background(func() { l.end("the lease was closed") })
 		}
 	}
 	return nil
@@ -101,7 +104,8 @@ func (l *lease) loadStep(file string) {
 	}
 }
 
-// reconnect reaches a lease's shim and learns what runs, or finds out that nothing does.
+// reconnect reaches a lease's shim and learns what runs, or finds out that nothing does. A shim that is there and does not
+// answer (stopped, or the machine is too busy) is asked again in the background: it may well be watching its steps.
 func (h *Host) reconnect(l *lease) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -110,31 +114,62 @@ func (h *Host) reconnect(l *lease) {
 		l.settle(nil, "the machine was restarted")
 		return
 	}
-	if l.rec.Shim != "" {
-		k, hello, err := h.pool.connect(l.rec.Shim)
-		if err == nil && hello.Lease == l.key {
-			k.lease, l.link, l.released = l, k, make(chan struct{})
-			l.greeted(hello)
-			if err := h.pool.attach(k); err == nil {
+	if l.reach() {
+		return
+	}
+	h.log.Warn("a lease's shim is there and does not answer", "lease", l.id)
+	l.unsure = make(chan struct{})
+	h.background(func() {
+		for again := time.NewTicker(time.Second); ; {
+			select {
+			case <-h.stop.Done():
+				again.Stop()
+				return
+			case <-again.C:
+			}
+			l.mu.Lock()
+			found := l.reach()
+			if found {
+				close(l.unsure)
+				l.unsure = nil
+			}
+			l.mu.Unlock()
+			if found {
+				again.Stop()
 				return
 			}
 		}
-		if err == nil {
-			_ = k.conn.Close() // an idle shim, which never got this lease
-		} else if !gone(err) {
-			h.log.Error("a shim is there and does not answer: its lease's steps are given up", "lease", l.id, "err", err)
+	})
+}
+
+// reach connects to the lease's shim once, and reports whether its fate is known now. Call it with l.mu held.
+func (l *lease) reach() bool {
+	k, hello, err := l.h.pool.connect(l.rec.Shim)
+	switch {
+	case err == nil && hello.Lease == l.key:
+		k.lease, l.link, l.released = l, k, make(chan struct{})
+		if l.rec.Policy == agent.Kill { // for another shim, should this one die; this one keeps the real one
+			l.deadline = shim.Now() + int64(l.rec.TTL)
 		}
+		l.greeted(hello)
+		return l.h.pool.attach(k) == nil
+	case err == nil:
+		_ = k.conn.Close() // an idle shim, which never got this lease
+	case !gone(err):
+		return false
 	}
 	if !shim.KillOrphans(l.key) {
-		h.log.Error("processes of a dead shim resist", "lease", l.id)
+		l.h.log.Error("processes of a dead shim resist", "lease", l.id)
 	}
-	l.link = nil
 	l.expire()
 	l.settle(nil, "the process that watched it was killed")
+	return true
 }
 
 // gone reports whether a failed dial says that no shim is there.
-func gone(err error) bool { return errors.Is(err, fs.ErrNotExist) || isRefused(err) }
+func gone(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, io.EOF) || isRefused(err)
+}
 
 // dismissStrangers ends the shims whose lease is not on disk, and removes the sockets of those that are gone.
 func (h *Host) dismissStrangers() {
@@ -145,9 +180,7 @@ func (h *Host) dismissStrangers() {
 	}
 	known := map[string]bool{}
 	for _, l := range h.open() {
-		if l.link != nil {
-			known[l.link.id] = true
-		}
+		known[l.rec.Shim] = true
 	}
 	for _, e := range es {
 		if known[e.Name()] {

@@ -119,6 +119,7 @@ type Host struct {
 	followers atomic.Int64
 	stop      context.Context // ends when Run does
 	stopped   context.CancelFunc
+	ending    sync.Mutex     // held while stop ends, so that background starts nothing after it
 	wg        sync.WaitGroup // goroutines that must end before Run returns
 }
 
@@ -196,7 +197,9 @@ func (h *Host) Run(ctx context.Context) error {
 
 // shutdown lets go of shims and waits for the Host's goroutines.
 func (h *Host) shutdown() {
+	h.ending.Lock()
 	h.stopped()
+	h.ending.Unlock()
 	h.pool.shutdown()
 	h.wg.Wait()
 	if err := h.fences.close(); err != nil {
@@ -204,6 +207,15 @@ func (h *Host) shutdown() {
 	}
 	if err := h.lock.Close(); err != nil {
 		h.log.Error("unlock folder", "err", err)
+	}
+}
+
+// background runs f beside its caller, unless the Host is ending. Run waits for it.
+func (h *Host) background(f func()) {
+	h.ending.Lock()
+	defer h.ending.Unlock()
+	if h.stop.Err() == nil {
+		h.wg.Go(f)
 	}
 }
 

@@ -54,8 +54,9 @@ type lease struct {
 	steps    map[agent.StepID]*step
 	byKey    map[string]*step
 	running  int
-	link     *link // nil while there is no shim
-	deadline int64 // of a Kill lease, by shim.Now
+	link     *link         // nil while there is no shim
+	unsure   chan struct{} // while a shim is there and does not answer; closed when it does or is gone
+	deadline int64         // of a Kill lease, by shim.Now
 	expired  bool
 	closing  bool
 	saved    bool          // its record is on disk
@@ -148,6 +149,9 @@ func (h *Host) Open(ctx context.Context, r agent.OpenRequest) (agent.Workspace, 
 		if err := old.close(ctx, "a newer attempt took over"); err != nil {
 			return none, fmt.Errorf("end epoch %d of %q: %w", old.id.Epoch, old.id.Item, err)
 		}
+	}
+	if h.cfg.Idle > 0 && h.pool.idleCount() <= 1 {
+		defer h.background(h.pool.warm) // for the next lease
 	}
 	return h.open1(r, base)
 }
@@ -339,7 +343,7 @@ func (l *lease) close(ctx context.Context, reason string) error {
 	l.mu.Lock()
 	if !l.closing {
 		l.closing = true
-		l.h.wg.Go(func() { l.end(reason) })
+		l.h.background(func() { l.end(reason) })
 	}
 	l.mu.Unlock()
 	select {
@@ -354,6 +358,16 @@ func (l *lease) close(ctx context.Context, reason string) error {
 
 // end does the work of close.
 func (l *lease) end(reason string) {
+	l.mu.Lock()
+	unsure := l.unsure
+	l.mu.Unlock()
+	if unsure != nil {
+		select {
+		case <-unsure:
+		case <-l.h.stop.Done():
+			return
+		}
+	}
 	l.mu.Lock()
 	k, released := l.link, l.released
 	l.mu.Unlock()

@@ -177,6 +177,14 @@ func (p *pool) again(k *link) net.Conn {
 	if !ended {
 		conn, err = shim.Dial(k.socket)
 	}
+	for err != nil && !ended && !gone(err) { // no descriptors, a full backlog: the shim lives
+		select {
+		case <-p.h.stop.Done():
+			ended = true
+		case <-time.After(100 * time.Millisecond):
+			conn, err = shim.Dial(k.socket)
+		}
+	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if err != nil {
@@ -197,8 +205,13 @@ func (p *pool) reap(k *link) {
 		_ = k.proc.Release()
 		return
 	}
+	stuck := time.AfterFunc(dyingPatience, func() { _ = k.proc.Kill() })
+	defer stuck.Stop()
 	_, _ = k.proc.Wait()
 }
+
+// dyingPatience is how long a shim without a lease may take to end by itself.
+const dyingPatience = 5 * time.Second
 
 // warm starts one shim ahead of the first lease, unless one is idle.
 func (p *pool) warm() {

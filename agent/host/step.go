@@ -96,7 +96,7 @@ func (h *Host) Start(ctx context.Context, r agent.StartRequest) error {
 	if hired, err := l.start(r); err != nil || !hired {
 		return err
 	}
-	h.wg.Go(h.pool.warm)
+	h.background(h.pool.warm)
 	return nil
 }
 
@@ -114,6 +114,8 @@ func (l *lease) start(r agent.StartRequest) (hired bool, err error) {
 		return false, nil
 	case l.expired:
 		return false, fault.New(fault.Stale, "lease %q epoch %d was not renewed within %v and is over", l.id.Item, l.id.Epoch, l.rec.TTL)
+	case l.unsure != nil:
+		return false, fault.New(fault.Unavailable, "lease %q: the process that watches its steps does not answer yet", l.id.Item)
 	case len(l.steps) >= l.h.cfg.MaxSteps:
 		return false, fault.New(fault.Exhausted, "lease %q has had %d steps, its limit", l.id.Item, l.h.cfg.MaxSteps)
 	case l.running >= l.h.cfg.MaxRunning:
@@ -220,6 +222,9 @@ func (h *Host) Stop(ctx context.Context, r agent.StopRequest) error {
 	st, err := l.step(r.Step)
 	if err != nil || st.ended() {
 		return err
+	}
+	if l.unsure != nil {
+		return fault.New(fault.Unavailable, "stop step %q: the process that watches it does not answer yet", r.Step)
 	}
 	if l.link == nil {
 		return nil // its shim has died; its end is being found out

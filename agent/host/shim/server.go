@@ -26,6 +26,7 @@ type server struct {
 	pumps    []*pump // of steps that have ended; they drain for background processes until the lease ends
 	quit     chan struct{}
 	changed  chan struct{} // a token when a step's exit is on disk
+	armed    chan struct{} // a token when a deadline was set
 }
 
 // running is a step whose exit is not on disk.
@@ -45,7 +46,7 @@ type running struct {
 }
 
 func newServer() (*server, error) {
-	s := &server{steps: map[string]*running{}, byPID: map[int]*running{}, quit: make(chan struct{}), changed: make(chan struct{}, 1)}
+	s := &server{steps: map[string]*running{}, byPID: map[int]*running{}, quit: make(chan struct{}), changed: make(chan struct{}, 1), armed: make(chan struct{}, 1)}
 	f, err := newFamily(s.ended)
 	if err != nil {
 		return nil, err
@@ -130,6 +131,10 @@ func (s *server) handle(m Message) {
 		s.mu.Lock()
 		if s.lease == "" {
 			s.lease, s.folder, s.deadline, s.expired, s.closing = m.Lease, m.Folder, m.Deadline, false, false
+			select {
+			case s.armed <- struct{}{}:
+			default:
+			}
 		}
 		s.mu.Unlock()
 	case KindStart:
@@ -301,11 +306,11 @@ func (s *server) isClosing() bool {
 	return s.closing
 }
 
-// keepDeadline ends what runs when the lease's deadline passes. It looks once a second at least, because timers stand
+// keepDeadline ends what runs when the lease's deadline passes. While there is one it looks once a second at least, because timers stand
 // still while the machine sleeps and Now does not.
 func (s *server) keepDeadline() {
 	for {
-		wait := time.Second
+		wait := time.Hour
 		s.mu.Lock()
 		armed := s.deadline != 0 && !s.expired && !s.closing
 		left := time.Duration(s.deadline - Now())
@@ -315,7 +320,7 @@ func (s *server) keepDeadline() {
 			_ = os.WriteFile(filepath.Join(s.folder, ExpiredFile), nil, 0o600)
 			s.tell(Message{Kind: KindExpired})
 		} else if armed {
-			wait = min(wait, left+time.Millisecond)
+			wait = min(time.Second, left+time.Millisecond)
 		}
 		s.mu.Unlock()
 		if passed {
@@ -323,6 +328,7 @@ func (s *server) keepDeadline() {
 		}
 		select {
 		case <-time.After(wait):
+		case <-s.armed:
 		case <-s.quit:
 			return
 		}
