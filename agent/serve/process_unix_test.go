@@ -20,7 +20,7 @@ import (
 // F4: an agent process that is stopped is noticed within two heartbeats; when it goes on it notices that it was given up and
 // comes back, and its step has not noticed anything.
 func TestStoppedAgentIsFound(t *testing.T) {
-	const heartbeat = 500 * time.Millisecond
+	const heartbeat = time.Second
 	c := newController(t, false)
 	c.heartbeat(heartbeat)
 	p := startAgent(t, nil, "--url", c.URL, "--token", "owj_good", "--name", "n", "--root", t.TempDir())
@@ -42,7 +42,7 @@ func TestStoppedAgentIsFound(t *testing.T) {
 	go func() { _, err := conn.Machine().Describe(context.Background()); call <- err }()
 	d := within(t, "the controller notices", patience, conn.Done())
 	t.Logf("noticed after %v, heartbeat %v", d, heartbeat)
-	if d > 2*heartbeat+500*time.Millisecond {
+	if d > 2*heartbeat+time.Second { // the last second is the busy machine's
 		t.Errorf("noticed after %v", d)
 	}
 	if err := <-call; !fault.Is(err, fault.Unavailable) {
@@ -67,7 +67,7 @@ func TestStoppedAgentIsFound(t *testing.T) {
 
 // The other side of F4: the agent notices a controller process that is stopped.
 func TestStoppedControllerIsFound(t *testing.T) {
-	const heartbeat = 500 * time.Millisecond
+	const heartbeat = time.Second
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), roleEnv+"=controller", "HEARTBEAT="+heartbeat.String())
 	out, err := cmd.StdoutPipe()
@@ -90,7 +90,7 @@ func TestStoppedControllerIsFound(t *testing.T) {
 	log.until(t, "silent for two heartbeats")
 	d := time.Since(start)
 	t.Logf("noticed after %v, heartbeat %v", d, heartbeat)
-	if d > 2*heartbeat+500*time.Millisecond {
+	if d > 2*heartbeat+time.Second { // the last second is the busy machine's
 		t.Errorf("noticed after %v", d)
 	}
 }

@@ -25,7 +25,7 @@ func (c client) stream(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.Clie
 	if err != nil {
 		return nil, c.translate(ctx, err)
 	}
-	return &clientStream{s, c}, nil
+	return &clientStream{s, c, ctx}, nil
 }
 
 // translate also recognises a lost link: gRPC calls it by several names.
@@ -55,24 +55,26 @@ func (c client) lost(err error) bool {
 	return false
 }
 
+// clientStream asks the caller's context, not its own, whether the caller gave up: its own ends with the connection too.
 type clientStream struct {
 	grpc.ClientStream
-	c client
+	c      client
+	caller context.Context
 }
 
 func (s *clientStream) Header() (metadata.MD, error) {
 	md, err := s.ClientStream.Header()
-	return md, s.c.translate(s.Context(), err)
+	return md, s.c.translate(s.caller, err)
 }
 
 func (s *clientStream) CloseSend() error {
-	return s.c.translate(s.Context(), s.ClientStream.CloseSend())
+	return s.c.translate(s.caller, s.ClientStream.CloseSend())
 }
 
 func (s *clientStream) SendMsg(m any) error {
-	return s.c.translate(s.Context(), s.ClientStream.SendMsg(m))
+	return s.c.translate(s.caller, s.ClientStream.SendMsg(m))
 }
 
 func (s *clientStream) RecvMsg(m any) error {
-	return s.c.translate(s.Context(), s.ClientStream.RecvMsg(m))
+	return s.c.translate(s.caller, s.ClientStream.RecvMsg(m))
 }
