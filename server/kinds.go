@@ -11,6 +11,7 @@ import (
 	"github.com/outwork-build/outwork/pipeline/step/archive"
 	"github.com/outwork-build/outwork/pipeline/step/file"
 	"github.com/outwork-build/outwork/pipeline/step/flow"
+	"github.com/outwork-build/outwork/pipeline/step/scm"
 	"github.com/outwork-build/outwork/pipeline/step/shell"
 	"github.com/outwork-build/outwork/pipeline/step/stash"
 )
@@ -28,7 +29,7 @@ func launchers(c Config) (map[string]fleet.Launcher, *inbound.Hub, error) {
 // steps is the one list of pipeline steps.
 func steps(blobs cas.Store) []step.Step {
 	var all []step.Step
-	for _, kind := range [][]step.Step{flow.Steps(), shell.Steps(), file.Steps(), stash.Steps(), archive.Steps()} {
+	for _, kind := range [][]step.Step{flow.Steps(), shell.Steps(), file.Steps(), stash.Steps(), archive.Steps(), scm.Steps(blobs)} {
 		all = append(all, kind...)
 	}
 	return all
