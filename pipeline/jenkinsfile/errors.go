@@ -36,7 +36,8 @@ const (
 	sampleRight = 10
 )
 
-// sample returns the source line, cut when the caret stands far to the right, and the blanks before the caret.
+// sample returns the source line, cut when the caret stands far to the right, and the blanks before the caret: tabs below
+// tabs, so that they are as wide.
 func (e *Error) sample() (text, marker string) {
 	col := e.Pos.Col - 1
 	if e.Line == "" || col < 0 {
@@ -50,7 +51,14 @@ func (e *Error) sample() (text, marker string) {
 	} else if to > 4*sampleLong {
 		to = 4 * sampleLong
 	}
-	return string(runes[from:to]), strings.Repeat(" ", col-from)
+	var b strings.Builder
+	for _, r := range runes[from:col] {
+		if r != '\t' {
+			r = ' '
+		}
+		b.WriteRune(r)
+	}
+	return string(runes[from:to]), b.String()
 }
 
 // Errors are all errors of one script, in the order of their places. It is never empty when it is returned as an error.

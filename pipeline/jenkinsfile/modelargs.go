@@ -19,15 +19,14 @@ func (m *modeler) checkArgs(c *Call, spec *StepSpec, bodyChecked bool) {
 	switch {
 	case !ok || spreads(plain):
 		return
+	case len(c.Named) > 0 && len(plain) > 0:
+		m.errorf(c, "Cannot mix named and unnamed arguments")
 	case len(named) > 0:
 		m.checkNamed(c, spec, named)
 	case len(plain) == 0:
 		m.checkRequired(c, spec, nil)
 	default:
 		m.checkPlain(c, spec, plain)
-	}
-	if len(c.Named) > 0 && len(plain) > 0 {
-		m.errorf(c, "Cannot mix named and unnamed arguments")
 	}
 }
 

@@ -308,6 +308,9 @@ func (m *modeler) envVar(s Stmt) *EnvVar {
 	if !m.envValue(a.Y) {
 		return nil
 	}
+	if len(m.steps) > 0 {
+		m.checkValue(a.Y)
+	}
 	return &EnvVar{At: At{s.Span()}, Name: key.Name, Value: a.Y}
 }
 

@@ -12,7 +12,7 @@ func (m *modeler) stages(c *Call, b *Closure, inside string) []*Stage {
 		if st == nil {
 			continue
 		}
-		if seen[st.Name] {
+		if seen[st.Name] && st.Name != "" {
 			m.errorf(s, "Duplicate stage name: \"%s\"", st.Name)
 		}
 		seen[st.Name] = true
@@ -362,8 +362,10 @@ func (m *modeler) checkExcludes(x *Matrix) {
 	values := map[string][]string{}
 	var names []string
 	for _, a := range x.Axes {
+		if values[a.Name] == nil {
+			names = append(names, a.Name)
+		}
 		values[a.Name] = a.Values
-		names = append(names, a.Name)
 	}
 	for _, e := range x.Excludes {
 		for _, a := range e.Axes {

@@ -41,7 +41,9 @@ func (m *modeler) step(s Stmt, alone bool) {
 		m.errorf(c, "Invalid step \"%s\" used - not allowed in this context - %s", name, why)
 		return
 	}
-	m.checkCall(name, c)
+	if !m.checkCall(name, c) {
+		return
+	}
 	for _, a := range c.Named {
 		m.checkCode(a.Value)
 	}
@@ -85,9 +87,14 @@ func (m *modeler) checkCode(n Node) {
 		case *ClassDecl:
 			return false
 		case *ExprStmt:
-			if name, c := namedCall(n.X); c != nil {
-				m.checkCallFree(name, c, false)
+			name, c := namedCall(n.X)
+			if c == nil {
+				return true
 			}
+			if name == "pipeline" && blockOf(c) != nil {
+				return false // a pipeline in a method of a library; elsewhere it was reported
+			}
+			m.checkCallFree(name, c, false)
 		case *Var:
 			m.checkValue(n.Init)
 		case *Assign:
@@ -121,7 +128,8 @@ func (m *modeler) descend(c *Call) bool {
 		if name != nil && (name.Value == "with" || name.Value == "use") {
 			return false
 		}
-		return true
+		s, text := stringOf(c.Name)
+		return !text || m.answers(s) // what an unknown step's block means is not known either
 	}
 	if name != nil {
 		if s, ok := name.Value.(string); ok && plainBlocks(s) {
@@ -150,7 +158,7 @@ func plainBlocks(method string) bool {
 
 // checkCallFree checks a call in free code.
 func (m *modeler) checkCallFree(name string, c *Call, nearOnly bool) {
-	if m.names.has(name) || scriptMethod(name) || m.steps[name] != nil || m.uncertain() || m.isKnown(name) {
+	if m.answers(name) {
 		return
 	}
 	near := nearest(name, m.stepNames())
@@ -168,18 +176,22 @@ func (m *modeler) unknownStep(name string, c *Call) {
 	m.errorf(c, "Unknown step \"%s\": no step, global or method of this script has that name", name)
 }
 
-// checkCall checks a call in a steps block: its name and its arguments.
-func (m *modeler) checkCall(name string, c *Call) {
-	if len(m.steps) == 0 || m.names.has(name) {
-		return
-	}
-	if spec := m.steps[name]; spec != nil {
+// checkCall checks a call in a steps block: its name and its arguments. It returns false when nothing has the name.
+func (m *modeler) checkCall(name string, c *Call) bool {
+	if spec := m.steps[name]; spec != nil && !m.names.has(name) {
 		m.checkArgs(c, spec, true)
-		return
+		return true
 	}
-	if !m.uncertain() && !m.isKnown(name) && !scriptMethod(name) {
-		m.unknownStep(name, c)
+	if m.answers(name) {
+		return true
 	}
+	m.unknownStep(name, c)
+	return false
+}
+
+// answers reports whether something may answer a call by name.
+func (m *modeler) answers(name string) bool {
+	return len(m.steps) == 0 || m.uncertain() || m.steps[name] != nil || m.names.has(name) || m.isKnown(name) || scriptMethod(name)
 }
 
 func (m *modeler) isKnown(name string) bool {

@@ -66,7 +66,9 @@ func (m *modeler) condition(s Stmt) *Condition {
 		c.Body = blockOf(call)
 		if c.Body == nil {
 			m.errorf(call, "Expected a block for %s", name)
+			return nil
 		}
+		m.checkCode(c.Body)
 	default:
 		m.conditionArgs(c, call, spec)
 	}

@@ -479,6 +479,7 @@ func (p *parser) statements(end kind, open int) []Stmt {
 			p.resync(start)
 		default:
 			list = append(list, s)
+			p.hintLibrary(s)
 			p.endStatement(end, open)
 		}
 		if end == tEOF && p.is(tRBrace) {
@@ -526,6 +527,17 @@ func (p *parser) endStatement(end kind, open int) {
 		panic(e)
 	}
 	p.note(e)
+	p.resync(p.i)
+}
+
+// hintLibrary explains the error of an annotation that has nothing to stand before: @Library('x') and then pipeline {.
+func (p *parser) hintLibrary(s Stmt) {
+	d, ok := s.(*VarDecl)
+	if !ok || len(d.Annotations) == 0 || !p.is(tLBrace) || p.trying > 0 {
+		return
+	}
+	a := d.Annotations[len(d.Annotations)-1]
+	p.note(p.errorAt(d.Vars[0].Where.Start, "unexpected token: %s (the annotation above belongs to what follows it; end its line with an underscore: @%s(...) _)", d.Vars[0].Name, a.Name))
 	p.resync(p.i)
 }
 

@@ -1,0 +1,5 @@
+pipeline {
+    agent foo
+    
+    stages { stage('A') { steps { echo 'x' } } }
+}

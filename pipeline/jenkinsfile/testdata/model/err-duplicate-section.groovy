@@ -1,0 +1,6 @@
+pipeline {
+    agent any
+    environment { A = 'b' }
+    environment { C = 'd' }
+    stages { stage('A') { steps { echo 'x' } } }
+}

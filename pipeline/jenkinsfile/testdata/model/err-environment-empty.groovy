@@ -1,0 +1,5 @@
+pipeline {
+    agent any
+    environment { }
+    stages { stage('A') { steps { echo 'x' } } }
+}

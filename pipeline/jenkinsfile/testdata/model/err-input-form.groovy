@@ -1,0 +1,9 @@
+pipeline {
+    agent any
+    stages {
+        stage('A') {
+            input 'x'
+            steps { echo 'x' }
+        }
+    }
+}

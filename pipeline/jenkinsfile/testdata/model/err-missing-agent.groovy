@@ -1,0 +1,5 @@
+pipeline {
+    stages {
+        stage('A') { steps { echo 'x' } }
+    }
+}

@@ -1,0 +1,8 @@
+node {
+    pipeline {
+        agent any
+        
+        stages { stage('A') { steps { echo 'x' } } }
+    }
+    
+}

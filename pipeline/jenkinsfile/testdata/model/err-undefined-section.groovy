@@ -1,0 +1,6 @@
+pipeline {
+    agent any
+    optoins { timestamps() }
+    foo { }
+    stages { stage('A') { steps { echo 'x' } } }
+}

@@ -1,0 +1,2 @@
+def h
+node { h = load 'x.groovy'; other() }

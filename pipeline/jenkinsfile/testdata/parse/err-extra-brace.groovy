@@ -1,0 +1,5 @@
+node {
+    sh 'x'
+}
+}
+echo 'y'

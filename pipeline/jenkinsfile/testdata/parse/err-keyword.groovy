@@ -1,0 +1,2 @@
+def class = 1
+def x = [1, 2

@@ -1,0 +1,5 @@
+@Library('x')
+
+pipeline {
+    agent any
+}

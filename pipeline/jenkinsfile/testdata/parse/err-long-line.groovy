@@ -1,0 +1,1 @@
+x = ['element number 0', 'element number 1', 'element number 2', 'element number 3', 'element number 4', 'element number 5', 'element number 6', 'element number 7', 'element number 8', 'element number 9', 'element number 10', 'element number 11' oops 'y', 'and more after that']

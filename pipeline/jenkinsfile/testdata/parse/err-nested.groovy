@@ -1,0 +1,6 @@
+node {
+    def f() { }
+    class A { }
+    import a.b
+    { x }
+}

@@ -1,0 +1,5 @@
+node {
+    sh(script: 'x',
+       label: 'y'
+    echo 'z'
+}

@@ -1,0 +1,9 @@
+pipeline {
+    agent any
+    stages {
+        stage('Build') {
+            steps {
+                sh 'make'
+        }
+    }
+}
