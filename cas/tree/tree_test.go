@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	repb "github.com/bazelbuild/remote-apis/build/bazel/remote/execution/v2"
 	"google.golang.org/protobuf/proto"
@@ -201,6 +202,41 @@ func TestUnpackOverWhatIsThere(t *testing.T) {
 	}
 	if got := snapshot(t, outside); !strings.HasPrefix(got, "victim 644 "+cas.Of([]byte("untouched")).Hash) || strings.Count(got, "\n") != 1 {
 		t.Errorf("outside:\n%s", got)
+	}
+}
+
+func TestUnpackLeavesWhatIsTheSame(t *testing.T) {
+	dir, out := sample(t), t.TempDir()
+	store := memory.New(memory.Config{})
+	root := openRoot(t, out)
+	unpack := func() {
+		t.Helper()
+		packed, err := tree.Pack(t.Context(), store, openRoot(t, dir), "", all(t, dir))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := tree.Unpack(t.Context(), store, packed.Root, root, "", tree.Limits{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	unpack()
+	old := time.Unix(1e9, 0)
+	for _, f := range []string{"README", "bin/tool", "bin/private", "empty"} {
+		if err := os.Chtimes(filepath.Join(out, f), old, old); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(t, dir, "README", []byte("Read me\n"), 0o644) // as long as before
+	write(t, dir, "empty", nil, 0o755)
+	unpack()
+	if got, want := snapshot(t, out), snapshot(t, dir); got != want {
+		t.Errorf("unpacked:\n%s\nwant:\n%s", got, want)
+	}
+	for f, kept := range map[string]bool{"README": false, "bin/tool": true, "bin/private": true, "empty": false} {
+		info, err := os.Stat(filepath.Join(out, f))
+		if err != nil || info.ModTime().Equal(old) != kept {
+			t.Errorf("%s: %v, kept its time: %v", f, err, !kept)
+		}
 	}
 }
 

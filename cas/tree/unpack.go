@@ -19,7 +19,7 @@ import (
 )
 
 // Unpack writes a tree below dir, a folder below root that is made when missing ("" is root itself), over what is there: files
-// and links are replaced, other files stay. Nothing is written outside of root, whatever the tree or the folder holds. What a
+// and links that differ are replaced, those that are the same keep their times, other files stay. Nothing is written outside of root, whatever the tree or the folder holds. What a
 // failed Unpack wrote stays; no file is left with less than its bytes.
 func Unpack(ctx context.Context, store cas.Store, digest cas.Digest, root *os.Root, dir string, limits Limits) error {
 	entries, err := List(ctx, store, digest, limits)
@@ -124,12 +124,15 @@ func (u unpacker) mkdir(name string) error {
 // file writes one file under a new name in place of what is there, so that a running program or another hard link of the old
 // one is not written to.
 func (u unpacker) file(ctx context.Context, e Entry) error {
+	name := filepath.FromSlash(e.Path)
+	if u.same(name, e) {
+		return nil
+	}
 	src, err := u.store.Get(ctx, e.Digest, 0)
 	if err != nil {
 		return err
 	}
 	defer src.Close()
-	name := filepath.FromSlash(e.Path)
 	f, err := u.create(name, e.Mode.Perm())
 	if err != nil {
 		return err
@@ -148,6 +151,29 @@ func (u unpacker) file(ctx context.Context, e Entry) error {
 		u.root.Remove(name)
 	}
 	return err
+}
+
+// same reports whether a file is there already. Its bytes are read: sizes and times can be equal by chance.
+func (u unpacker) same(name string, e Entry) bool {
+	info, err := u.root.Lstat(name)
+	if err != nil || !info.Mode().IsRegular() || info.Size() != e.Digest.Size {
+		return false
+	}
+	want, have := e.Mode.Perm(), info.Mode().Perm()
+	executable := want&0o111 != 0
+	if want == usualMode(executable) { // as the umask let it be written
+		want, have = want&0o100, have&0o100
+	}
+	if want != have && runtime.GOOS != "windows" {
+		return false
+	}
+	f, err := u.root.Open(name)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	d, err := hashAll(f)
+	return err == nil && d == e.Digest
 }
 
 func (u unpacker) create(name string, perm fs.FileMode) (*os.File, error) {
