@@ -15,7 +15,7 @@ import (
 // It is not safe for concurrent use.
 //
 // The one who drives it hands Writes to the ledger in order and reports each to Written; calls Place after every change; and
-// calls Tick at Next at the latest, and at least every few seconds while leases exist.
+// calls Tick at Next at the latest, and well within each Limits.Grace while Watching.
 type Core struct {
 	limits   Limits
 	items    map[ItemID]*item

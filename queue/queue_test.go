@@ -15,13 +15,17 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/outwork-build/outwork/agent"
+	"github.com/outwork-build/outwork/agent/host"
 	"github.com/outwork-build/outwork/fleet"
 	"github.com/outwork-build/outwork/internal/fault"
 	"github.com/outwork-build/outwork/queue"
 	"github.com/outwork-build/outwork/queue/memory"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	host.MaybeShim()
+	goleak.VerifyTestMain(m)
+}
 
 func TestGrantAndRelease(t *testing.T) {
 	run(t, func(w *world) {

@@ -86,7 +86,6 @@ func (cfg Config) limits() Limits {
 func (q *Queue) now() Instant { return Instant{Mono: time.Since(q.start), Wall: q.cfg.Now().UTC()} }
 
 const (
-	watch     = 5 * time.Second // the core runs at least this often while leases exist, so that it notices when it was away
 	lastWords = 5 * time.Second // how long the ledger may take for what is left at the end
 	perTurn   = 256             // calls served between two decisions
 )
@@ -177,14 +176,14 @@ func (q *Queue) finish(w *sync.WaitGroup) {
 	}
 }
 
-// pause is how long nothing need be looked at.
+// pause is how long nothing need be looked at. While leases exist the core runs often enough to notice when it was away.
 func (q *Queue) pause() time.Duration {
 	d := time.Hour
 	if at, ok := q.core.Next(); ok {
 		d = at - q.now().Mono
 	}
 	if q.core.Watching() {
-		d = min(d, watch)
+		d = min(d, q.cfg.Grace/3)
 	}
 	return max(d, 0)
 }

@@ -186,11 +186,11 @@ func (q *Queue) Why(ctx context.Context, id ItemID) (Explanation, error) {
 // Snapshot returns all items that have not ended: waiting ones first, in the order in which they would be served. It is empty
 // before and after Run.
 func (q *Queue) Snapshot() []ItemStatus {
-	var all []ItemStatus
-	ctx, cancel := context.WithTimeoutCause(context.Background(), watch, fault.New(fault.Unavailable, "the queue does not run"))
+	var all []listed
+	ctx, cancel := context.WithTimeoutCause(context.Background(), lastWords, fault.New(fault.Unavailable, "the queue does not run"))
 	defer cancel()
-	_ = q.do(ctx, func() { all = q.core.Snapshot() })
-	return all
+	_ = q.do(ctx, func() { all = q.core.list() })
+	return inOrder(all)
 }
 
 // Subscribe signals, without content, that a snapshot would read differently. cancel ends it.

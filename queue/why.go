@@ -185,29 +185,47 @@ func (c *Core) suggestion(x *item) string {
 }
 
 // Snapshot returns all items that have not ended: waiting ones first, in the order in which they would be served.
-func (c *Core) Snapshot() []ItemStatus {
-	live := make([]*item, 0, len(c.items))
+func (c *Core) Snapshot() []ItemStatus { return inOrder(c.list()) }
+
+// listed is a copy of an item, with what its place follows from.
+type listed struct {
+	status ItemStatus
+	place  waiter
+}
+
+// list copies all items that have not ended, in no order.
+func (c *Core) list() []listed {
+	all := make([]listed, 0, len(c.items))
 	for _, x := range c.items {
-		if x.phase < losing {
-			live = append(live, x)
+		if x.phase >= losing {
+			continue
 		}
+		l := listed{ItemStatus{Item: x.Item, State: states[x.phase], Since: x.since}, waiter{priority: x.Priority, seq: x.waiter.seq}}
+		if x.phase != waiting {
+			g := x.row.Grant
+			l.status.Grant = &g
+		}
+		all = append(all, l)
 	}
-	slices.SortFunc(live, func(a, b *item) int {
-		switch {
-		case (a.phase == waiting) != (b.phase == waiting):
-			return int(min(a.phase, 1)) - int(min(b.phase, 1))
-		case a.before(b):
+	return all
+}
+
+// inOrder sorts what list copied. It takes longer than the copying, and needs no core.
+func inOrder(all []listed) []ItemStatus {
+	order := make([]*listed, len(all))
+	for i := range all {
+		order[i] = &all[i]
+	}
+	slices.SortFunc(order, func(a, b *listed) int {
+		switch aWaits, bWaits := a.status.Grant == nil, b.status.Grant == nil; {
+		case aWaits != bWaits && aWaits, aWaits == bWaits && a.place.before(&b.place):
 			return -1
 		}
 		return 1
 	})
-	out := make([]ItemStatus, len(live))
-	for i, x := range live {
-		out[i] = ItemStatus{Item: x.Item, State: states[x.phase], Since: x.since}
-		if x.phase != waiting {
-			g := x.row.Grant
-			out[i].Grant = &g
-		}
+	out := make([]ItemStatus, len(order))
+	for i, l := range order {
+		out[i] = l.status
 	}
 	return out
 }
