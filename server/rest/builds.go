@@ -20,12 +20,13 @@ import (
 	"github.com/outwork-build/outwork/server/auth"
 )
 
-type buildPath struct {
-	jobPath
+// InBuild names a build.
+type InBuild struct {
+	JobPath
 	Number int `path:"number" minimum:"1"`
 }
 
-func (p buildPath) id() build.ID { return build.ID{Job: build.JobName(p.Job), Number: p.Number} }
+func (p InBuild) id() build.ID { return build.ID{Job: build.JobName(p.Job), Number: p.Number} }
 
 func (s *server) builds() {
 	type filter struct {
@@ -49,7 +50,7 @@ func (s *server) builds() {
 		})
 	register(s, route{method: "POST", path: "/jobs/{job}/builds", id: "start-build", summary: "Accept a build: it is on disk when this succeeds", tag: "builds", scope: auth.Write, status: http.StatusCreated},
 		func(ctx context.Context, in *struct {
-			jobPath
+			JobPath
 			Body api.BuildCreate
 		}) (*body[api.Build], error) {
 			by := auth.From(ctx).User
@@ -60,20 +61,20 @@ func (s *server) builds() {
 			return s.readBuild(ctx, id)
 		})
 	register(s, route{method: "GET", path: "/jobs/{job}/builds/{number}", id: "get-build", summary: "Show a build", tag: "builds", scope: auth.Read},
-		func(ctx context.Context, in *buildPath) (*body[api.Build], error) { return s.readBuild(ctx, in.id()) })
+		func(ctx context.Context, in *InBuild) (*body[api.Build], error) { return s.readBuild(ctx, in.id()) })
 	register(s, route{method: "DELETE", path: "/jobs/{job}/builds/{number}", id: "delete-build", summary: "Delete a finished build", tag: "builds", scope: auth.Write, status: http.StatusNoContent},
-		func(ctx context.Context, in *buildPath) (*empty, error) {
+		func(ctx context.Context, in *InBuild) (*empty, error) {
 			if err := s.Builds.DeleteBuild(ctx, in.id()); err != nil {
 				return nil, err
 			}
 			return nil, s.Logs.Remove(in.id())
 		})
 	register(s, route{method: "POST", path: "/jobs/{job}/builds/{number}/abort", id: "abort-build", summary: "Ask a build to end; a second time ends it hard", tag: "builds", scope: auth.Write, status: http.StatusNoContent},
-		func(ctx context.Context, in *buildPath) (*empty, error) {
+		func(ctx context.Context, in *InBuild) (*empty, error) {
 			return nil, s.Runner.Abort(ctx, in.id(), auth.From(ctx).User)
 		})
 	register(s, route{method: "POST", path: "/jobs/{job}/builds/{number}/rebuild", id: "rebuild", summary: "Start a build with this one's parameters", tag: "builds", scope: auth.Write, status: http.StatusCreated},
-		func(ctx context.Context, in *buildPath) (*body[api.Build], error) {
+		func(ctx context.Context, in *InBuild) (*body[api.Build], error) {
 			id, err := s.Runner.Rebuild(ctx, in.id(), auth.From(ctx).User)
 			if err != nil {
 				return nil, err
@@ -81,7 +82,7 @@ func (s *server) builds() {
 			return s.readBuild(ctx, id)
 		})
 	register(s, route{method: "GET", path: "/jobs/{job}/builds/{number}/stages", id: "list-stages", summary: "List the stages of a build", tag: "builds", scope: auth.Read},
-		func(ctx context.Context, in *buildPath) (*body[[]api.Stage], error) {
+		func(ctx context.Context, in *InBuild) (*body[[]api.Stage], error) {
 			if _, err := s.Builds.Build(ctx, in.id()); err != nil {
 				return nil, err
 			}
@@ -94,7 +95,7 @@ func (s *server) builds() {
 			return list(out), err
 		})
 	register(s, route{method: "GET", path: "/jobs/{job}/builds/{number}/artifacts", id: "list-artifacts", summary: "List what a build archived", tag: "builds", scope: auth.Read},
-		func(ctx context.Context, in *buildPath) (*body[[]api.Artifact], error) {
+		func(ctx context.Context, in *InBuild) (*body[[]api.Artifact], error) {
 			if _, err := s.Builds.Build(ctx, in.id()); err != nil {
 				return nil, err
 			}
@@ -148,7 +149,7 @@ func (s *server) artifactURL(id build.ID, file string) string {
 // artifact serves a file that a build made, so that a browser cannot be led to run what is in it: sandboxed, never sniffed,
 // and shown in place only when it is plain text or a picture.
 func (s *server) artifact(ctx context.Context, in *struct {
-	buildPath
+	InBuild
 	Path string `path:"path"`
 }) (*huma.StreamResponse, error) {
 	as, err := s.Details.Artifacts(ctx, in.id())

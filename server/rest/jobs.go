@@ -10,7 +10,8 @@ import (
 	"github.com/outwork-build/outwork/server/auth"
 )
 
-type jobPath struct {
+// JobPath, InBuild and NodePath are the path parameters that operations share; huma reads exported types only.
+type JobPath struct {
 	Job string `path:"job" doc:"Full name of the job; slashes are escaped as %2F." maxLength:"1000"`
 }
 
@@ -47,12 +48,12 @@ func (s *server) jobs() {
 			return s.readJob(ctx, j.Name)
 		})
 	register(s, route{method: "GET", path: "/jobs/{job}", id: "get-job", summary: "Show a job", tag: "jobs", scope: auth.Read},
-		func(ctx context.Context, in *jobPath) (*body[api.Job], error) {
+		func(ctx context.Context, in *JobPath) (*body[api.Job], error) {
 			return s.readJob(ctx, build.JobName(in.Job))
 		})
 	register(s, route{method: "PATCH", path: "/jobs/{job}", id: "update-job", summary: "Change a job", tag: "jobs", scope: auth.Write, maxBody: 2 << 20},
 		func(ctx context.Context, in *struct {
-			jobPath
+			JobPath
 			Body api.JobUpdate
 		}) (*body[api.Job], error) {
 			j, err := s.Builds.Job(ctx, build.JobName(in.Job))
@@ -73,7 +74,7 @@ func (s *server) jobs() {
 			return s.readJob(ctx, j.Name)
 		})
 	register(s, route{method: "DELETE", path: "/jobs/{job}", id: "delete-job", summary: "Delete a job with all its builds", tag: "jobs", scope: auth.Write, status: http.StatusNoContent},
-		func(ctx context.Context, in *jobPath) (*empty, error) {
+		func(ctx context.Context, in *JobPath) (*empty, error) {
 			name := build.JobName(in.Job)
 			bs, err := s.Builds.Builds(ctx, build.Filter{Job: name, Limit: 1 << 30})
 			if err != nil {

@@ -31,7 +31,7 @@ func (s *server) logs() {
 	register(s, route{method: "GET", path: "/jobs/{job}/builds/{number}/log", id: "get-log", summary: "The console log as plain text, live with follow", tag: "logs", scope: auth.Read}, s.plainLog)
 	register(s, route{method: "GET", path: "/jobs/{job}/builds/{number}/log/lines", id: "list-log-lines", summary: "Lines of the console log", tag: "logs", scope: auth.Read},
 		func(ctx context.Context, in *struct {
-			buildPath
+			InBuild
 			From  int64 `query:"from" minimum:"1" default:"1"`
 			Count int   `query:"count" minimum:"1" maximum:"10000" default:"1000"`
 		}) (*body[api.LogPage], error) {
@@ -49,7 +49,7 @@ func (s *server) logs() {
 		})
 	register(s, route{method: "GET", path: "/jobs/{job}/builds/{number}/log/search", id: "search-log", summary: "Lines that match an RE2 expression", tag: "logs", scope: auth.Read},
 		func(ctx context.Context, in *struct {
-			buildPath
+			InBuild
 			Query string `query:"q" minLength:"1" maxLength:"1000" required:"true"`
 			Limit int    `query:"limit" minimum:"1" maximum:"10000" default:"100"`
 			From  int64  `query:"from" minimum:"1" default:"1" doc:"First line to look at."`
@@ -70,7 +70,7 @@ func (s *server) logs() {
 
 // plainLog streams the console. A follower is answered until the build has ended; a follower that is gone ends it too.
 func (s *server) plainLog(ctx context.Context, in *struct {
-	buildPath
+	InBuild
 	Offset int64 `query:"offset" minimum:"0"`
 	Follow bool  `query:"follow"`
 }) (*huma.StreamResponse, error) {

@@ -16,20 +16,21 @@ import (
 	"github.com/outwork-build/outwork/server/auth"
 )
 
-type nodePath struct {
+// NodePath names a node.
+type NodePath struct {
 	Node string `path:"node" maxLength:"200"`
 }
 
-func (p nodePath) name() fleet.NodeName { return fleet.NodeName(p.Node) }
+func (p NodePath) name() fleet.NodeName { return fleet.NodeName(p.Node) }
 
 func (s *server) nodes() {
 	register(s, route{method: "GET", path: "/nodes", id: "list-nodes", summary: "List the nodes by name", tag: "nodes", scope: auth.Read},
 		func(ctx context.Context, _ *struct{}) (*body[[]api.Node], error) { return list(s.allNodes()), nil })
 	register(s, route{method: "GET", path: "/nodes/{node}", id: "get-node", summary: "Show a node", tag: "nodes", scope: auth.Read},
-		func(ctx context.Context, in *nodePath) (*body[api.Node], error) { return s.readNode(in.name()) })
+		func(ctx context.Context, in *NodePath) (*body[api.Node], error) { return s.readNode(in.name()) })
 	register(s, route{method: "PATCH", path: "/nodes/{node}", id: "update-node", summary: "Change a node", tag: "nodes", scope: auth.Admin}, s.updateNode)
 	register(s, route{method: "DELETE", path: "/nodes/{node}", id: "delete-node", summary: "Delete a node and its agent's credential", tag: "nodes", scope: auth.Admin, status: http.StatusNoContent},
-		func(ctx context.Context, in *nodePath) (*empty, error) {
+		func(ctx context.Context, in *NodePath) (*empty, error) {
 			if err := s.Fleet.Remove(ctx, in.name()); err != nil {
 				return nil, err
 			}
@@ -37,7 +38,7 @@ func (s *server) nodes() {
 		})
 	register(s, route{method: "POST", path: "/nodes/{node}/offline", id: "node-offline", summary: "Give a node no new work", tag: "nodes", scope: auth.Admin, status: http.StatusNoContent},
 		func(ctx context.Context, in *struct {
-			nodePath
+			NodePath
 			Body api.NodeOffline
 		}) (*empty, error) {
 			cause := fleet.ByUser(auth.From(ctx).User, in.Body.Reason)
@@ -47,11 +48,11 @@ func (s *server) nodes() {
 			return nil, s.Fleet.SetOffline(ctx, in.name(), cause)
 		})
 	register(s, route{method: "POST", path: "/nodes/{node}/online", id: "node-online", summary: "Give a node work again", tag: "nodes", scope: auth.Admin, status: http.StatusNoContent},
-		func(ctx context.Context, in *nodePath) (*empty, error) {
+		func(ctx context.Context, in *NodePath) (*empty, error) {
 			return nil, s.Fleet.ClearOffline(ctx, in.name())
 		})
 	register(s, route{method: "GET", path: "/nodes/{node}/log", id: "get-node-log", summary: "The end of a node's connection log", tag: "nodes", scope: auth.Read},
-		func(ctx context.Context, in *nodePath) (*huma.StreamResponse, error) {
+		func(ctx context.Context, in *NodePath) (*huma.StreamResponse, error) {
 			data, _, err := s.Fleet.Log(in.name(), 0)
 			if err != nil {
 				return nil, err
@@ -118,7 +119,7 @@ func node(st fleet.Status, busy []api.Executor) api.Node {
 }
 
 func (s *server) updateNode(ctx context.Context, in *struct {
-	nodePath
+	NodePath
 	Body api.NodeUpdate
 }) (*body[api.Node], error) {
 	st, found := s.Fleet.Node(in.name())
