@@ -216,12 +216,15 @@ func TestStartStop(t *testing.T) {
 // controller finds its end.
 func TestStop(t *testing.T) {
 	w := newWorld(t)
-	w.job("job", `node('linux') { sh 'hang'; echo 'never' }`)
+	w.job("job", `node('linux') { stage('A') { sh 'hang'; echo 'never' } }`)
 	w.start()
 	id := w.trigger("job")
 	w.saw(id, "did hang")
 	before := w.console(id)
 	w.halt()
+	if list, _ := w.details.Stages(context.Background(), id); len(list) != 1 || list[0].State != "running" {
+		t.Errorf("after the stop the stages are %+v", list)
+	}
 	if b, _ := w.store.Build(context.Background(), id); b.State != build.Running {
 		t.Fatalf("after the stop the build is %s", b.State)
 	}
@@ -237,7 +240,7 @@ func TestStop(t *testing.T) {
 	if b.Result != build.Aborted || b.CauseKind != build.CauseUser || w.starts()["hang"] != 1 {
 		t.Errorf("%s %s, started %d times", b.Result, b.CauseKind, w.starts()["hang"])
 	}
-	if got := w.console(id); !strings.HasSuffix(got, "Aborted by bob\nSending interrupt signal to process\nTerminated\n[Pipeline] }\n[Pipeline] // node\n[Pipeline] End of Pipeline\nFinished: ABORTED\n") {
+	if got := w.console(id); !strings.HasSuffix(got, "Aborted by bob\nSending interrupt signal to process\nTerminated\n[Pipeline] }\n[Pipeline] // stage\n[Pipeline] }\n[Pipeline] // node\n[Pipeline] End of Pipeline\nFinished: ABORTED\n") {
 		t.Errorf("console:\n%s", got)
 	}
 }
@@ -524,7 +527,7 @@ func TestStages(t *testing.T) {
     stages {
         stage('A') { steps { sh 'x' } }
         stage('B') { when { expression { false } }; steps { sh 'y' } }
-        stage('C') { parallel { stage('c1') { steps { sh 'fail 1' } }; stage('c2') { steps { unstable 'u' } } } }
+        stage('C') { parallel { stage('c1') { agent { label 'gpu' }; steps { sh 'fail 1' } }; stage('c2') { steps { unstable 'u' } } } }
     } }`)
 	list, _ := w.details.Stages(context.Background(), b.ID)
 	byID, got := map[string]build.Stage{}, []string{}
@@ -532,7 +535,7 @@ func TestStages(t *testing.T) {
 		byID[s.ID] = s
 		got = append(got, strings.TrimSpace(byID[s.Parent].Name+" "+s.Name+" "+s.State+" "+string(s.Result)+" "+s.Node))
 	}
-	want := []string{"A finished SUCCESS agent-1", "B skipped NOT_BUILT agent-1", "C finished FAILURE agent-1", "C c1 finished FAILURE agent-1", "C c2 finished UNSTABLE agent-1"}
+	want := []string{"A finished SUCCESS agent-1", "B skipped NOT_BUILT agent-1", "C finished FAILURE agent-1", "C c1 finished FAILURE agent-2", "C c2 finished UNSTABLE agent-1"}
 	if !slices.Equal(got, want) {
 		t.Errorf("stages:\n%s\nwant:\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}

@@ -59,8 +59,15 @@ func (s *stages) wake() {
 	}
 }
 
-// put takes a stage's new state over what is known. What is known to have ended stays so, whatever a replay says.
+// put takes a stage's new state over what is known. What is known to have ended stays so, whatever a replay says; a program
+// that was stopped says nothing.
 func (s *stages) put(st build.Stage) {
+	if s.u.ctx.Err() == nil {
+		s.set(st)
+	}
+}
+
+func (s *stages) set(st build.Stage) {
 	s.mu.Lock()
 	now := s.u.Now().UTC()
 	old, ok := s.known[st.ID]
@@ -159,7 +166,7 @@ func (s *stages) finish(ctx context.Context, r build.Result) {
 	s.mu.Unlock()
 	for _, st := range open {
 		st.State, st.Result = "finished", build.Worst(st.Result, r)
-		s.put(st)
+		s.set(st)
 	}
 	s.flush(ctx)
 }

@@ -13,6 +13,8 @@ type Mark struct {
 	Result build.Result // "" while nothing was marked
 	// Skipped says why a stage was entered and left without its work being done; "" for one that was not.
 	Skipped string
+	// Stage is the record of the stage, as it was last told to Stages; a node block within it sets the node.
+	Stage build.Stage
 }
 
 // Worsen marks a stage and those around it. A nil Mark is no stage: nothing happens.

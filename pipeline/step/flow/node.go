@@ -37,6 +37,7 @@ func (Node) Run(t step.Thread, c *step.Call) (value.Value, error) {
 	if err != nil {
 		return nil, err
 	}
+	onNode(t, n.Name)
 	t.Print(fmt.Sprintf("Running on %s in %s", n.Name, n.Workspace.Path))
 	v, err := t.Interruptible(func(in step.Interrupter) (value.Value, error) {
 		defer watch(n, in)()

@@ -45,11 +45,10 @@ func (Parallel) Run(t step.Thread, c *step.Call) (value.Value, error) {
 // shown makes a branch of a scripted pipeline visible as a part of the build.
 func shown(t step.Thread, name string, body func() (value.Value, error)) (value.Value, error) {
 	outer := t.Scope()
-	mark := &step.Mark{Outer: outer.Mark}
-	s := build.Stage{ID: string(t.Address()) + "/" + name, Parent: outer.StageID, Name: name, Kind: "parallel"}
-	enter(t, s)
-	v, err := t.With(func(sc *step.Scope) { sc.StageID, sc.Mark = s.ID, mark }, body)
-	leave(t, s, mark, err)
+	mark := &step.Mark{Outer: outer.Mark, Stage: build.Stage{ID: string(t.Address()) + "/" + name, Parent: outer.StageID, Name: name, Kind: "parallel", Node: nodeName(t)}}
+	enter(t, mark)
+	v, err := t.With(func(sc *step.Scope) { sc.StageID, sc.Mark = mark.Stage.ID, mark }, body)
+	leave(t, mark, err)
 	return v, err
 }
 

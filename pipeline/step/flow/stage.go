@@ -18,41 +18,49 @@ func (Stage) Spec() step.Spec {
 // Run implements step.Step.
 func (Stage) Run(t step.Thread, c *step.Call) (value.Value, error) {
 	name, outer := c.String("name"), t.Scope()
-	mark := &step.Mark{Outer: outer.Mark}
-	s := build.Stage{ID: string(t.Address()), Parent: outer.StageID, Name: name, Kind: "stage"}
-	enter(t, s)
+	mark := &step.Mark{Outer: outer.Mark, Stage: build.Stage{ID: string(t.Address()), Parent: outer.StageID, Name: name, Kind: "stage", Node: nodeName(t)}}
+	enter(t, mark)
 	v, err := block(t, c, name, func(sc *step.Scope) {
-		sc.Stage, sc.StageID, sc.Mark = name, s.ID, mark
+		sc.Stage, sc.StageID, sc.Mark = name, mark.Stage.ID, mark
 		sc.Env = append(sc.Env, "STAGE_NAME="+name)
 	})
-	leave(t, s, mark, err)
+	leave(t, mark, err)
 	return v, err
 }
 
-// enter and leave tell the Run how a stage goes, when it wants to know. A program that was stopped to be resumed leaves its
-// stages as they are: only what the author could see ends one.
-func enter(t step.Thread, s build.Stage) {
+// enter and leave tell the Run how a stage goes, when it wants to know. What a stopped program says on its way out the Run
+// does not hear.
+func enter(t step.Thread, m *step.Mark) {
 	if r, ok := t.Run().(step.Stages); ok {
-		s.State, s.Node = "running", nodeName(t)
-		r.Stage(s)
+		m.Stage.State = "running"
+		r.Stage(m.Stage)
 	}
 }
 
-func leave(t step.Thread, s build.Stage, mark *step.Mark, err error) {
+func leave(t step.Thread, m *step.Mark, err error) {
 	r, ok := t.Run().(step.Stages)
 	if !ok {
 		return
 	}
-	s.State, s.Node, s.Result = "finished", nodeName(t), build.Worst(mark.Result, step.ResultOf(err))
+	s := m.Stage
+	s.State, s.Result = "finished", build.Worst(m.Result, step.ResultOf(err))
 	switch {
 	case err != nil:
 		s.Reason = err.Error()
-	case mark.Skipped != "":
-		s.State, s.Reason, s.Result = "skipped", mark.Skipped, build.NotBuilt
+	case m.Skipped != "":
+		s.State, s.Reason, s.Result = "skipped", m.Skipped, build.NotBuilt
 	case s.Result == "":
 		s.Result = build.Success
 	}
 	r.Stage(s)
+}
+
+// onNode shows that the innermost stage has a node of its own.
+func onNode(t step.Thread, name string) {
+	if m := t.Scope().Mark; m != nil && m.Stage.Node != name {
+		m.Stage.Node = name
+		enter(t, m)
+	}
 }
 
 func nodeName(t step.Thread) string {
