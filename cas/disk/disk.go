@@ -87,6 +87,21 @@ func Open(cfg Config) (*Store, error) {
 // Close lets another process open the folder. Calls that are under way may fail.
 func (s *Store) Close() error { return s.lock.Close() }
 
+// Stats are a store's counts.
+type Stats struct {
+	Blobs   int   // kept
+	Bytes   int64 // disk space they take, with that reserved for blobs being received
+	Evicted int64 // blobs that made room, since Open
+	Dropped int64 // blobs that were found corrupt or gone, since Open
+}
+
+// Stats returns the counts as they are now.
+func (s *Store) Stats() Stats {
+	s.index.mu.Lock()
+	defer s.index.mu.Unlock()
+	return Stats{Blobs: len(s.index.blobs), Bytes: s.index.used, Evicted: s.index.evicted, Dropped: s.index.dropped}
+}
+
 func (s *Store) path(elem ...string) string {
 	return filepath.Join(append([]string{s.cfg.Dir}, elem...)...)
 }

@@ -158,6 +158,9 @@ func TestNumberOfBlobsIsBounded(t *testing.T) {
 	if has(t, s, first) {
 		t.Error("the oldest of four blobs is there in a store of three")
 	}
+	if got := s.Stats(); got != (disk.Stats{Blobs: 3, Bytes: 3 * 4096, Evicted: 1}) {
+		t.Errorf("%+v", got)
+	}
 }
 
 func TestMissingProtects(t *testing.T) {
@@ -221,6 +224,9 @@ func TestBitRot(t *testing.T) {
 					}
 					if ds, _ := s.Missing(t.Context(), []cas.Digest{d}); len(ds) != 1 {
 						t.Fatal("the corrupt blob is still offered")
+					}
+					if got := s.Stats(); got != (disk.Stats{Dropped: 1}) {
+						t.Fatalf("%+v", got)
 					}
 					put(t, s, 1, size)
 					if b, err := cas.ReadAll(t.Context(), s, d, 1<<30); err != nil || !bytes.Equal(b, castest.Bytes(1, size)) {

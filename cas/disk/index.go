@@ -29,8 +29,10 @@ type index struct {
 	pending map[cas.Digest]int
 	held    int // number of reservations
 	seq     int // number of the folder that is filled
-	filled  int // blobs put into it; 0 when it has yet to be made
+	filled  int // blobs put into it
 	made    bool
+	evicted int64 // blobs that made room
+	dropped int64 // blobs that were corrupt or gone
 }
 
 type entry struct {
@@ -124,6 +126,7 @@ func (x *index) evict(enough func() bool, remove func(string) error) (n int) {
 		b, prev := e.Value.(*entry), e.Prev()
 		if !b.until.After(now) && x.pending[b.digest] == 0 && remove(b.file) == nil {
 			x.forget(e)
+			x.evicted++
 			n++
 		}
 		e = prev
@@ -162,6 +165,7 @@ func (x *index) drop(d cas.Digest, file string, remove func()) bool {
 	}
 	remove()
 	x.forget(e)
+	x.dropped++
 	return true
 }
 

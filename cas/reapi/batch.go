@@ -94,6 +94,10 @@ func (s *Server) BatchReadBlobs(ctx context.Context, r *repb.BatchReadBlobsReque
 	if err := s.checkBatch(total); err != nil {
 		return nil, err
 	}
+	if err := s.memory.Acquire(ctx, total); err != nil {
+		return nil, status.FromContextError(err).Err()
+	}
+	defer s.memory.Release(total)
 	out := &repb.BatchReadBlobsResponse{Responses: make([]*repb.BatchReadBlobsResponse_Response, len(r.Digests))}
 	var g errgroup.Group
 	g.SetLimit(parallel)

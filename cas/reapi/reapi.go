@@ -14,6 +14,7 @@ import (
 
 	repb "github.com/bazelbuild/remote-apis/build/bazel/remote/execution/v2"
 	"github.com/bazelbuild/remote-apis/build/bazel/semver"
+	"golang.org/x/sync/semaphore"
 	"google.golang.org/genproto/googleapis/bytestream"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -31,6 +32,9 @@ type Config struct {
 	MaxBatch int64
 }
 
+// batchMemory bounds the bytes of all batch reads under way: calls beyond it wait.
+const batchMemory = 64 << 20
+
 // DefaultMaxBatch is the MaxBatch of servers that were not told otherwise.
 const DefaultMaxBatch = 15 << 18
 
@@ -38,6 +42,7 @@ const DefaultMaxBatch = 15 << 18
 type Server struct {
 	store    cas.Store
 	maxBatch int64
+	memory   *semaphore.Weighted // bytes of batch reads under way
 
 	repb.UnimplementedCapabilitiesServer
 	repb.UnimplementedContentAddressableStorageServer
@@ -49,7 +54,7 @@ func New(cfg Config) *Server {
 	if cfg.MaxBatch == 0 {
 		cfg.MaxBatch = DefaultMaxBatch
 	}
-	return &Server{store: cfg.Store, maxBatch: cfg.MaxBatch}
+	return &Server{store: cfg.Store, maxBatch: cfg.MaxBatch, memory: semaphore.NewWeighted(max(batchMemory, cfg.MaxBatch))}
 }
 
 // Register adds the services to a gRPC server.
