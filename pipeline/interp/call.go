@@ -337,15 +337,13 @@ func spreadVariadic(params []*jf.Param, args []value.Value) ([]value.Value, bool
 			return args, true
 		}
 	}
-	if len(args) < n-1 {
-		return args, true
-	}
 	elem := "Object"
 	if last.Type != nil {
 		elem = last.Type.Name
 	}
-	rest := &value.List{Elems: append([]value.Value{}, args[n-1:]...), Array: elem}
-	return append(args[:n-1:n-1], rest), true
+	at := min(n-1, len(args)) // fewer arguments leave out parameters with defaults
+	rest := &value.List{Elems: append([]value.Value{}, args[at:]...), Array: elem}
+	return append(args[:at:at], rest), true
 }
 
 // missingMethod is Groovy's text for a call that nothing answers.

@@ -65,7 +65,7 @@ func (t *Thread) instantiate(name string, args []value.Value, named *value.Map, 
 	full, known := value.ClassName(name)
 	if f != nil {
 		if imported, ok := f.script.imports[name]; ok {
-			full = imported
+			full, known = value.ClassName(imported)
 			if c := t.classNamed(imported); c != nil {
 				return t.build(c, args, named, nil)
 			}

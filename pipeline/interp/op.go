@@ -1,6 +1,7 @@
 package interp
 
 import (
+	"fmt"
 	"math"
 	"math/big"
 	"strings"
@@ -99,7 +100,7 @@ func (t *Thread) compare(a, b value.Value) (int, error) {
 	if c, ok := value.Compare(a, b); ok {
 		return c, nil
 	}
-	return 0, t.throwf("java.lang.IllegalArgumentException", "Cannot compare %s with value '%s' and %s with value '%s'",
+	return 0, t.throwf("groovy.lang.GroovyRuntimeException", "Cannot compare %s with value '%s' and %s with value '%s'",
 		value.TypeName(a), value.String(a), value.TypeName(b), value.String(b))
 }
 
@@ -113,7 +114,7 @@ func (t *Thread) arithmetic(op string, a, b value.Value) (value.Value, error) {
 	case rank == value.FloatRank:
 		return floats(op, value.ToFloat(a), value.ToFloat(b)), nil
 	case rank == value.DecimalRank || op == "/":
-		return t.decimals(op, value.ToDecimal(a), value.ToDecimal(b))
+		return t.decimals(op, a, b)
 	case rank == value.BigRank:
 		return t.bigs(op, value.ToBig(a), value.ToBig(b))
 	}
@@ -160,7 +161,8 @@ func floats(op string, x, y float64) value.Value {
 	return math.Mod(x, y)
 }
 
-func (t *Thread) decimals(op string, x, y *value.Decimal) (value.Value, error) {
+func (t *Thread) decimals(op string, a, b value.Value) (value.Value, error) {
+	x, y := value.ToDecimal(a), value.ToDecimal(b)
 	if x.Unscaled.BitLen()+y.Unscaled.BitLen() > 1<<18 {
 		return nil, t.throw("java.lang.ArithmeticException", "number too large")
 	}
@@ -180,7 +182,7 @@ func (t *Thread) decimals(op string, x, y *value.Decimal) (value.Value, error) {
 		}
 		return x.Div(y), nil
 	}
-	return nil, t.throw("java.lang.UnsupportedOperationException", "Cannot use mod() on this number type: java.math.BigDecimal")
+	return nil, t.throw("java.lang.UnsupportedOperationException", fmt.Sprintf("Cannot use mod() on this number type: %s with value: %s", value.TypeName(a), value.String(a)))
 }
 
 func (t *Thread) bigs(op string, x, y *big.Int) (value.Value, error) {

@@ -140,8 +140,9 @@ func (t *Thread) fit(m *method, args []value.Value) int {
 		score -= 20
 	}
 	f := &frame{script: m.script, class: m.class}
+	filled := filledBy(params, len(given))
 	for i, a := range given {
-		p := params[i]
+		p := filled[i]
 		switch {
 		case p.Type == nil || p.Type.Name == "" || p.Type.Name == "Object" || p.Type.Name == "def":
 			score++
@@ -155,6 +156,22 @@ func (t *Thread) fit(m *method, args []value.Value) int {
 		}
 	}
 	return score
+}
+
+// filledBy is the parameters that n arguments go to: those without default, and of the others as many as are left, from the left.
+func filledBy(params []*jf.Param, n int) []*jf.Param {
+	spare := n - required(params)
+	out := make([]*jf.Param, 0, n)
+	for _, p := range params {
+		switch {
+		case p.Default == nil:
+			out = append(out, p)
+		case spare > 0:
+			out = append(out, p)
+			spare--
+		}
+	}
+	return out
 }
 
 // convertible reports arguments that a call converts by itself: numbers to wider ones, a GString to a String, a closure to an interface.
