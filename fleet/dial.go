@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/outwork-build/outwork/agent"
@@ -20,6 +21,8 @@ func (r *Roster) load(n Node) error {
 	now := time.Now()
 	e := &entry{node: n, state: Offline, since: now, cause: neverConnected(now), wake: make(chan struct{}), pulse: &pulse{}, log: log}
 	r.nodes[n.Name] = e
+	i, _ := slices.BinarySearch(r.names, n.Name)
+	r.names = slices.Insert(r.names, i, n.Name)
 	r.relaunch(e)
 	r.settle(e)
 	return nil
@@ -30,6 +33,9 @@ func (r *Roster) drop(e *entry) {
 	r.cut(e)
 	close(e.wake)
 	delete(r.nodes, e.node.Name)
+	if i, ok := slices.BinarySearch(r.names, e.node.Name); ok {
+		r.names = slices.Delete(r.names, i, i+1)
+	}
 	r.dirty = true
 	if e.last == nil || r.ctx.Err() != nil {
 		e.log.remove()
@@ -44,6 +50,8 @@ func (r *Roster) drop(e *entry) {
 // settle derives the state of a node that has changed.
 func (r *Roster) settle(e *entry) {
 	e.settle(time.Now())
+	r.revision++ // of all nodes: one that is removed and put again does not look as it did
+	e.revision = r.revision
 	r.dirty = true
 }
 

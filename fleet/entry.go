@@ -22,6 +22,7 @@ type entry struct {
 	draining bool          // suspended by Drain, and leases may be left
 	down     *OfflineCause // a person disconnected it: no loop runs until Reconnect
 	revision uint64
+	view     *view         // of an earlier revision, or this one
 	loop     *loop         // that keeps it connected; nil while down
 	last     *loop         // started last; it may still be ending
 	wake     chan struct{} // closed and replaced when conn changes
@@ -60,7 +61,6 @@ func (e *entry) settle(now time.Time) {
 	if s != e.state {
 		e.state, e.since = s, now
 	}
-	e.revision++
 }
 
 // setConn changes the connection and wakes those who wait for one.
@@ -108,7 +108,7 @@ type view struct {
 	log    *nodeLog
 }
 
-func (v view) read() Status {
+func (v *view) read() Status {
 	s := v.status
 	if at := v.pulse.heard.Load(); at != 0 {
 		s.LastHeard = time.Unix(0, at).UTC()

@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -20,11 +19,11 @@ import (
 type Roster struct {
 	cfg     Config
 	keeper  Keeper // nil: no leases
-	calls   chan func()
+	calls   chan call
 	stopped chan struct{}
 	editing chan struct{} // holds one token: whoever has it may change nodes in the Store
 	changed signals
-	views   atomic.Pointer[[]view] // by name
+	views   atomic.Pointer[[]*view] // by name; neither the slice nor a view changes once it is here
 	metrics *metrics
 
 	idleMu sync.Mutex
@@ -33,9 +32,12 @@ type Roster struct {
 
 	// The rest belongs to the owner goroutine.
 	nodes map[NodeName]*entry
-	dirty bool // views are older than nodes
-	ctx   context.Context
-	loops sync.WaitGroup
+	names []NodeName // of nodes, sorted
+	dirty bool       // views are older than nodes
+
+	revision uint64 // the newest of any node
+	ctx      context.Context
+	loops    sync.WaitGroup
 }
 
 // New returns a roster that does nothing until Run.
@@ -51,9 +53,9 @@ func New(cfg Config) (*Roster, error) {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	r := &Roster{
-		cfg: cfg, calls: make(chan func()), stopped: make(chan struct{}), editing: make(chan struct{}, 1), idled: make(chan struct{}, 1), nodes: map[NodeName]*entry{},
+		cfg: cfg, calls: make(chan call), stopped: make(chan struct{}), editing: make(chan struct{}, 1), idled: make(chan struct{}, 1), nodes: map[NodeName]*entry{},
 	}
-	r.views.Store(new([]view))
+	r.views.Store(new([]*view))
 	var err error
 	r.metrics, err = newMetrics(cfg.Registry, r.Snapshot)
 	return r, err
@@ -96,27 +98,54 @@ func (r *Roster) Run(ctx context.Context) error {
 	return nil
 }
 
+// call is something for the owner goroutine to do. done is closed when its outcome is published.
+type call struct {
+	f    func()
+	done chan struct{}
+}
+
+const perTurn = 256 // calls done between two publications
+
 // serve is the owner goroutine, until end.
 func (r *Roster) serve(end <-chan struct{}) {
 	for {
+		var calls []call
 		select {
-		case f := <-r.calls:
-			f()
+		case c := <-r.calls:
+			calls = r.more(append(calls, c))
 		case <-r.idled:
 			r.drained()
 		case <-end:
 			return
 		}
 		r.publish()
+		for _, c := range calls {
+			close(c.done)
+		}
 	}
+}
+
+// more does a call and those that wait already, so that one publication is for all of them.
+func (r *Roster) more(calls []call) []call {
+	calls[0].f()
+	for len(calls) < perTurn {
+		select {
+		case c := <-r.calls:
+			c.f()
+			calls = append(calls, c)
+		default:
+			return calls
+		}
+	}
+	return calls
 }
 
 // do runs f on the owner goroutine and waits for it.
 func (r *Roster) do(ctx context.Context, f func()) error {
-	done := make(chan struct{})
+	c := call{f, make(chan struct{})}
 	select {
-	case r.calls <- func() { f(); close(done) }:
-		<-done
+	case r.calls <- c:
+		<-c.done
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
@@ -125,16 +154,19 @@ func (r *Roster) do(ctx context.Context, f func()) error {
 	}
 }
 
-// publish hands out new copies if anything has changed.
+// publish hands out new copies of what has changed.
 func (r *Roster) publish() {
 	if !r.dirty {
 		return
 	}
 	r.dirty = false
-	views := make([]view, 0, len(r.nodes))
-	for _, name := range slices.Sorted(maps.Keys(r.nodes)) {
+	views := make([]*view, len(r.names))
+	for i, name := range r.names {
 		e := r.nodes[name]
-		views = append(views, view{e.status(), e.pulse, e.log})
+		if e.view == nil || e.view.status.Revision != e.revision {
+			e.view = &view{e.status(), e.pulse, e.log}
+		}
+		views[i] = e.view
 	}
 	r.views.Store(&views)
 	r.changed.notify()
@@ -162,11 +194,11 @@ func (r *Roster) Node(n NodeName) (Status, bool) {
 	return v.read(), true
 }
 
-func (r *Roster) view(n NodeName) (view, bool) {
+func (r *Roster) view(n NodeName) (*view, bool) {
 	views := *r.views.Load()
-	i, ok := slices.BinarySearchFunc(views, n, func(v view, n NodeName) int { return cmp.Compare(v.status.Node.Name, n) })
+	i, ok := slices.BinarySearchFunc(views, n, func(v *view, n NodeName) int { return cmp.Compare(v.status.Node.Name, n) })
 	if !ok {
-		return view{}, false
+		return nil, false
 	}
 	return views[i], true
 }

@@ -356,6 +356,34 @@ func TestStoppedRosterAnswers(t *testing.T) {
 	})
 }
 
+// TestAThousandAgents has them all come at once, and somebody look on.
+func TestAThousandAgents(t *testing.T) {
+	w := newWorld(t)
+	for i := range 1000 {
+		n := fleet.Node{Name: fleet.NodeName(fmt.Sprintf("n%d", i)), Executors: 1, Labels: []string{"linux"}, Launcher: fleet.LauncherSpec{Kind: "test"}}
+		w.ok(w.store.PutNode(t.Context(), n))
+	}
+	start := time.Now()
+	w.begin(fleet.Config{})
+	defer w.stop()
+	changed, cancel := w.Subscribe()
+	defer cancel()
+	for online := 0; online < 1000; {
+		<-changed
+		online = 0
+		for _, st := range w.Snapshot() {
+			if st.State == fleet.Online {
+				online++
+			}
+		}
+	}
+	took := time.Since(start)
+	t.Logf("1,000 agents are online after %v", took)
+	if took > 30*time.Second {
+		t.Errorf("1,000 agents took %v", took)
+	}
+}
+
 // TestStartStop starts and stops the roster many times, at any moment of its connections' lives.
 func TestStartStop(t *testing.T) {
 	w := newWorld(t)
