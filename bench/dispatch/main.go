@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"runtime/pprof"
 	"slices"
 	"strconv"
 	"strings"
@@ -34,7 +35,19 @@ func main() {
 	builds := flag.Int("builds", 1000, "builds in sequence")
 	steps := flag.Int("steps", 200, "no-op steps of each executor")
 	data := flag.String("data", "", "folder for the data (default: a temporary one); its disk decides what an fsync costs")
+	profile := flag.String("cpuprofile", "", "write a CPU profile of the controller's process to this file")
 	flag.Parse()
+	if *profile != "" {
+		f, err := os.Create(*profile)
+		if err == nil {
+			err = pprof.StartCPUProfile(f)
+		}
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "dispatch:", err)
+			os.Exit(1)
+		}
+		defer pprof.StopCPUProfile()
+	}
 	if err := run(*builds, *steps, *data); err != nil {
 		fmt.Fprintln(os.Stderr, "dispatch:", err)
 		os.Exit(1)
