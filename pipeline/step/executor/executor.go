@@ -76,11 +76,11 @@ func Lost(n *step.Node, why string) *value.Exception {
 	return &value.Exception{Class: value.FlowInterrupted, Message: text, Result: "ABORTED", Causes: []string{text}, Tags: []string{"agent", "lost"}}
 }
 
-// Refused turns what a machine says against a request into the exception the pipeline's author sees; errors of other kinds are
-// the farm's and stay what they are.
+// Refused turns what a machine says against a request into the exception the pipeline's author sees; errors of other kinds, a
+// full disk among them, are the farm's and stay what they are.
 func Refused(err error) error {
 	switch fault.Of(err) {
-	case fault.Invalid, fault.NotFound, fault.Conflict, fault.Exhausted, fault.Denied:
+	case fault.Invalid, fault.NotFound, fault.Conflict, fault.Denied:
 		return value.Abort(err.Error())
 	}
 	return err

@@ -215,6 +215,21 @@ func (rebooted) Follow(context.Context, agent.Lease, agent.StepID, int64, func(a
 	return agent.Exit{Code: -1, Lost: true, Reason: "power failed"}, nil
 }
 
+// What the author can mend is the build's failure; what only the farm's owner can mend is not.
+func TestRefused(t *testing.T) {
+	for kind, authors := range map[fault.Kind]bool{
+		fault.Invalid: true, fault.NotFound: true, fault.Denied: true, fault.Exhausted: false, fault.Unavailable: false, fault.Internal: false, fault.Incompatible: false,
+	} {
+		var e *value.Exception
+		if got := errors.As(executor.Refused(fault.New(kind, "x")), &e); got != authors {
+			t.Errorf("%s became an exception: %v", kind, got)
+		}
+	}
+	if executor.Refused(nil) != nil {
+		t.Error("no error became one")
+	}
+}
+
 func TestLocate(t *testing.T) {
 	n := &step.Node{OS: "linux", Workspace: agent.Workspace{Path: "/w/job"}}
 	win := &step.Node{OS: "windows", Workspace: agent.Workspace{Path: `C:\w\job`}}

@@ -76,6 +76,9 @@ func (ReadFile) Run(t step.Thread, c *step.Call) (value.Value, error) {
 		if fault.Is(err, fault.NotFound) {
 			return nil, &value.Exception{Class: "java.nio.file.NoSuchFileException", Message: p.abs}
 		}
+		if fault.Is(err, fault.Exhausted) {
+			return nil, value.Abort("readFile: " + err.Error())
+		}
 		if err != nil {
 			return nil, err
 		}

@@ -40,12 +40,16 @@ func TestReadAndWrite(t *testing.T) {
 			t.Errorf("%s %q was read as %q", c.encoding, c.text, v)
 		}
 	}
+	if err := os.WriteFile(filepath.Join(th.Scope().Node.Workspace.Path, "big"), make([]byte, 17<<20), 0o644); err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range []struct {
 		step           step.Step
 		args           steptest.Args
 		class, message string
 	}{
 		{file.ReadFile{}, steptest.Args{"file": "gone"}, "java.nio.file.NoSuchFileException", th.Scope().Node.Workspace.Path + "/gone"},
+		{file.ReadFile{}, steptest.Args{"file": "big"}, value.AbortException, ""},
 		{file.ReadFile{}, steptest.Args{"file": "x", "encoding": "EBCDIC"}, value.AbortException, ""},
 		{file.WriteFile{}, steptest.Args{"file": "x", "text": "%", "encoding": "Base64"}, value.AbortException, ""},
 		{file.WriteFile{}, steptest.Args{"file": "new/folder", "text": "x"}, "java.io.IOException", ""},
