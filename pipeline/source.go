@@ -137,7 +137,9 @@ func (u *run) fromGit(ctx context.Context, g build.GitSource) (string, error) {
 
 func (u *run) fetchOnce(ctx context.Context, g build.GitSource, a step.Address) (string, error) {
 	n, err := u.nodes.Acquire(ctx, a, step.Request{Policy: agent.Kill}, func(why string) {
-		u.say("scm.why", "Still waiting to schedule task\n"+why)
+		if out := u.out.Stream("scm.why", ""); out.Received() == 0 {
+			u.say("scm.why", "Still waiting to schedule task\n"+why)
+		}
 	})
 	if err != nil {
 		return "", err

@@ -30,6 +30,7 @@ type world struct {
 	farm    *farm
 	dir     string
 	config  func(*pipeline.Config)
+	limit   time.Duration // of waiting for anything
 
 	r    *pipeline.Runner
 	logs *log.Store
@@ -38,7 +39,7 @@ type world struct {
 
 // newWorld has nodes "agent-1" with label linux and "agent-2" with label gpu, whose processes print "did SCRIPT".
 func newWorld(t testing.TB) *world {
-	w := &world{t: t, store: newMemory(), details: &steptest.Details{}, farm: newFarm(), dir: t.TempDir()}
+	w := &world{t: t, store: newMemory(), details: &steptest.Details{}, farm: newFarm(), dir: t.TempDir(), limit: time.Minute}
 	for i, label := range []string{"linux", "gpu"} {
 		name := fmt.Sprintf("agent-%d", i+1)
 		w.farm.add(name, w.dir+"/"+name, label).Process = process
@@ -119,20 +120,20 @@ func (w *world) trigger(name build.JobName) build.ID {
 	return id
 }
 
-// until waits for news until what holds; a minute without it fails the test.
+// until waits for news until what it names holds, or fails the test.
 func (w *world) until(what string, holds func() bool) {
 	w.t.Helper()
 	news, cancel := w.r.Subscribe()
 	defer cancel()
 	tick := time.NewTicker(5 * time.Millisecond) // for what the Runner gives no news of
 	defer tick.Stop()
-	limit := time.After(time.Minute)
+	limit := time.After(w.limit)
 	for !holds() {
 		select {
 		case <-news:
 		case <-tick.C:
 		case <-limit:
-			w.t.Fatalf("waited a minute for: %s", what)
+			w.t.Fatalf("waited in vain for: %s", what)
 		}
 	}
 }

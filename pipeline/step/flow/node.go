@@ -65,6 +65,9 @@ func acquire(t step.Thread, r step.Request) (*step.Node, error) {
 	got, err := t.Do(step.Effect{Name: "node", Args: r, Run: func(ctx context.Context, a step.Address) (any, error) {
 		waiting := func(why string) {
 			out := run.Output(a+"/why", stage)
+			if out.Received() > 0 {
+				return // it was said before a restart, maybe in other words
+			}
 			_, _ = out.WriteAt([]byte("Still waiting to schedule task\n"+why+"\n"), 0)
 		}
 		n, err := run.Nodes().Acquire(ctx, a, r, waiting)
