@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/outwork-build/outwork/build"
@@ -62,7 +63,7 @@ func (c *currentBuild) Property(name string) (value.Value, bool, error) {
 		}
 		return m, true, nil
 	case "previousBuild", "previousCompletedBuild", "previousSuccessfulBuild", "previousFailedBuild", "previousNotFailedBuild", "previousBuildInProgress":
-		return c.previous(name)
+		return c.previous(b.ID, name)
 	}
 	return recorded(u.r, b, name)
 }
@@ -137,7 +138,28 @@ func (c *currentBuild) Invoke(name string, args []value.Value) (value.Value, boo
 		}
 		return !want.Worse(have), true, nil
 	}
-	return nil, false, nil
+	return getter(c, name, args)
+}
+
+// getter answers getX() as x, and getBuildCauses('class') with the causes of that class.
+func getter(o value.Object, name string, args []value.Value) (value.Value, bool, error) {
+	rest, ok := strings.CutPrefix(name, "get")
+	if !ok || rest == "" || len(args) > 1 || len(args) == 1 && rest != "BuildCauses" {
+		return nil, false, nil
+	}
+	v, ok, err := o.Property(strings.ToLower(rest[:1]) + rest[1:])
+	if len(args) == 0 || err != nil || !ok {
+		return v, ok, err
+	}
+	class, _ := value.Text(args[0])
+	out := value.NewList()
+	elems, _ := value.Elements(v)
+	for _, e := range elems {
+		if m, ok := e.(*value.Map); ok && m.GetString("_class") == class {
+			out.Elems = append(out.Elems, m)
+		}
+	}
+	return out, true, nil
 }
 
 func (c *currentBuild) elapsed() (time.Duration, error) {
@@ -151,11 +173,10 @@ func (c *currentBuild) elapsed() (time.Duration, error) {
 	return d, json.Unmarshal(raw, &d)
 }
 
-// previous looks up an earlier build once; the journal keeps it as it was then.
-func (c *currentBuild) previous(name string) (value.Value, bool, error) {
-	u := c.u
-	raw, err := c.p.Current().Do(step.Effect{Name: "currentBuild." + name, Key: name, Run: func(ctx context.Context, _ step.Address) (any, error) {
-		return u.r.previous(ctx, u.id, name)
+// previous looks up a build before another once; the journal keeps it as it was then.
+func (c *currentBuild) previous(of build.ID, name string) (value.Value, bool, error) {
+	raw, err := c.p.Current().Do(step.Effect{Name: "currentBuild." + name, Key: name, Args: of.Number, Run: func(ctx context.Context, _ step.Address) (any, error) {
+		return c.u.r.previous(ctx, of, name)
 	}})
 	if err != nil {
 		return nil, true, err
@@ -164,7 +185,7 @@ func (c *currentBuild) previous(name string) (value.Value, bool, error) {
 	if err := json.Unmarshal(raw, &b); err != nil || b == nil {
 		return nil, true, err
 	}
-	return pastBuild{u.r, *b}, true, nil
+	return pastBuild{c, *b}, true, nil
 }
 
 // previous finds the newest build before id that a property of RunWrapper means; nil when there is none.
@@ -226,7 +247,7 @@ func orNull(s string) value.Value {
 
 // pastBuild is an earlier build, as it was when it was asked for.
 type pastBuild struct {
-	r *Runner
+	c *currentBuild
 	b build.Build
 }
 
@@ -246,14 +267,20 @@ func (p pastBuild) Property(name string) (value.Value, bool, error) {
 		return p.b.DisplayName, true, nil
 	case "description":
 		return orNull(p.b.Description), true, nil
+	case "previousBuild", "previousCompletedBuild", "previousSuccessfulBuild", "previousFailedBuild", "previousNotFailedBuild", "previousBuildInProgress":
+		return p.c.previous(p.b.ID, name)
+	case "buildCauses":
+		return causes(p.b), true, nil
 	case "duration":
 		return p.b.Ended.Sub(p.b.Started).Milliseconds(), true, nil
 	}
-	return recorded(p.r, p.b, name)
+	return recorded(p.c.u.r, p.b, name)
 }
 
 func (pastBuild) SetProperty(name string, _ value.Value) error {
 	return &value.Exception{Class: "java.lang.SecurityException", Message: "can only set the " + name + " property on the current build"}
 }
 
-func (pastBuild) Invoke(string, []value.Value) (value.Value, bool, error) { return nil, false, nil }
+func (p pastBuild) Invoke(name string, args []value.Value) (value.Value, bool, error) {
+	return getter(p, name, args)
+}
