@@ -36,6 +36,10 @@ type Config struct {
 	MaxBlobs int           // their number, which bounds the memory for the index (some 200 bytes each); 0 is 4,000,000
 	Lease    time.Duration // how long Missing protects what it found; 0 is 10 minutes
 	Log      *slog.Logger  // nil logs nothing
+	// Keep names the blobs that are never evicted, by calling keep for each. It is asked when room must be made, at most once
+	// each half Lease; so that nothing is missed in between, a blob that was just put is then protected for a Lease too. When it
+	// fails nothing is evicted. nil is none.
+	Keep func(ctx context.Context, keep func(cas.Digest)) error
 }
 
 // Store is a cas.Store in a folder.
@@ -44,6 +48,7 @@ type Store struct {
 	lock  *os.File
 	index *index
 	syncs dirSync
+	kept  kept
 	temp  atomic.Uint64 // numbers files in tmp
 }
 

@@ -188,6 +188,60 @@ func TestMissingProtects(t *testing.T) {
 	put(t, s, 2, 100)
 }
 
+func TestKeep(t *testing.T) {
+	dir := t.TempDir()
+	var kept []cas.Digest
+	var broken error
+	cfg := disk.Config{Dir: dir, MaxBytes: 4 * 4096, Lease: time.Nanosecond, Keep: func(_ context.Context, keep func(cas.Digest)) error {
+		for _, d := range kept {
+			keep(d)
+		}
+		return broken
+	}}
+	s := open(t, cfg)
+	artifact, other := put(t, s, 1, 100), put(t, s, 2, 100)
+	kept = []cas.Digest{artifact}
+	for i := range 10 {
+		put(t, s, uint64(10+i), 100)
+	}
+	if !has(t, s, artifact) || has(t, s, other) {
+		t.Errorf("the kept blob is there: %v; the other, older than the rest: %v", has(t, s, artifact), has(t, s, other))
+	}
+	s.Close()
+	cfg.MaxBytes = 2 * 4096
+	s = open(t, cfg)
+	put(t, s, 30, 100)
+	if !has(t, s, artifact) {
+		t.Error("a store made smaller dropped what is kept")
+	}
+	broken = errors.New("the ledger is away")
+	if _, err := cas.PutBytes(t.Context(), s, castest.Bytes(31, 100)); !errors.Is(err, cas.ErrFull) || !errors.Is(err, broken) {
+		t.Errorf("when it is unknown what is kept: %v", err)
+	}
+	broken = nil
+	kept = nil
+	put(t, s, 31, 100)
+	put(t, s, 32, 100)
+	if has(t, s, artifact) {
+		t.Error("a blob that is kept no longer stays")
+	}
+}
+
+func TestKeepProtectsWhatWasJustPut(t *testing.T) {
+	asked := 0
+	s := open(t, disk.Config{MaxBytes: 2 * 4096, Lease: time.Hour, Keep: func(context.Context, func(cas.Digest)) error { asked++; return nil }})
+	put(t, s, 1, 100)
+	put(t, s, 2, 100)
+	for i := range uint64(3) {
+		if _, err := cas.PutBytes(t.Context(), s, castest.Bytes(3+i, 100)); !errors.Is(err, cas.ErrFull) {
+			t.Errorf("a blob whose keeper may not have heard of it yet was evicted: %v", err)
+		}
+	}
+	if asked != 1 {
+		t.Errorf("asked %d times within half a lease", asked)
+	}
+}
+
 func TestBitRot(t *testing.T) {
 	for _, c := range []struct {
 		name  string

@@ -21,15 +21,17 @@ type index struct {
 	maxBytes int64
 	maxBlobs int
 	lease    time.Duration
+	protect  bool // blobs that are put are protected for a lease
 
 	mu      sync.Mutex
 	used    int64 // disk space of blobs and reservations
 	blobs   map[cas.Digest]*list.Element
 	order   *list.List // of *entry, the most recently used first
 	pending map[cas.Digest]int
-	held    int // number of reservations
-	seq     int // number of the folder that is filled
-	filled  int // blobs put into it
+	kept    map[cas.Digest]struct{} // never evicted
+	held    int                     // number of reservations
+	seq     int                     // number of the folder that is filled
+	filled  int                     // blobs put into it
 	made    bool
 	evicted int64 // blobs that made room
 	dropped int64 // blobs that were corrupt or gone
@@ -43,7 +45,7 @@ type entry struct {
 }
 
 func newIndex(cfg Config) *index {
-	return &index{maxBytes: cfg.MaxBytes, maxBlobs: cfg.MaxBlobs, lease: cfg.Lease,
+	return &index{maxBytes: cfg.MaxBytes, maxBlobs: cfg.MaxBlobs, lease: cfg.Lease, protect: cfg.Keep != nil,
 		blobs: map[cas.Digest]*list.Element{}, order: list.New(), pending: map[cas.Digest]int{}}
 }
 
@@ -76,19 +78,35 @@ func (x *index) use(d cas.Digest, lease time.Duration) (file string, save, ok bo
 func (x *index) reserve(d cas.Digest, remove func(string) error) (evicted int, ok bool) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	need := space(d)
-	if need > x.maxBytes {
+	if space(d) > x.maxBytes {
 		return 0, false
 	}
-	fits := func() bool { return x.used+need <= x.maxBytes && len(x.blobs)+x.held < x.maxBlobs }
-	evicted = x.evict(fits, remove)
-	if !fits() {
+	evicted = x.evict(func() bool { return x.fitsNow(d) }, remove)
+	if !x.fitsNow(d) {
 		return evicted, false
 	}
-	x.used += need
+	x.used += space(d)
 	x.held++
 	x.pending[d]++
 	return evicted, true
+}
+
+// fits reports whether a blob has room without any other going.
+func (x *index) fits(d cas.Digest) bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.fitsNow(d)
+}
+
+func (x *index) fitsNow(d cas.Digest) bool {
+	return x.used+space(d) <= x.maxBytes && len(x.blobs)+x.held < x.maxBlobs
+}
+
+// keep says anew which blobs are never evicted.
+func (x *index) keep(ds map[cas.Digest]struct{}) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.kept = ds
 }
 
 // release ends a reservation. kept says that add turned it into a blob, which has the space from now on.
@@ -124,7 +142,8 @@ func (x *index) evict(enough func() bool, remove func(string) error) (n int) {
 	now := time.Now()
 	for e := x.order.Back(); e != nil && !enough(); {
 		b, prev := e.Value.(*entry), e.Prev()
-		if !b.until.After(now) && x.pending[b.digest] == 0 && remove(b.file) == nil {
+		_, kept := x.kept[b.digest]
+		if !kept && !b.until.After(now) && x.pending[b.digest] == 0 && remove(b.file) == nil {
 			x.forget(e)
 			x.evicted++
 			n++
@@ -148,7 +167,11 @@ func (x *index) add(d cas.Digest, file string) (kept, extra bool) {
 	if e, ok := x.blobs[d]; ok {
 		return false, e.Value.(*entry).file != file
 	}
-	x.insert(&entry{digest: d, file: file, saved: time.Now()})
+	b := &entry{digest: d, file: file, saved: time.Now()}
+	if x.protect {
+		b.until = b.saved.Add(x.lease)
+	}
+	x.insert(b)
 	return true, false
 }
 

@@ -47,7 +47,9 @@ func (s *Store) load() error {
 			os.Remove(s.path("blobs", f.folder, fileName(f.digest)))
 		}
 	}
-	s.evict(s.index.fit)
+	if s.cfg.Keep == nil { // else the first Put makes room: who knows what is kept may not be up yet
+		s.evict(s.index.fit)
+	}
 	s.cfg.Log.Info("blob store opened", "blobs", len(s.index.blobs), "bytes", s.index.used)
 	return nil
 }

@@ -43,15 +43,20 @@ func (s *Store) put(ctx context.Context, d cas.Digest, r io.Reader) error {
 		}
 		r = bytes.NewReader(small)
 	}
+	if !s.index.fits(d) {
+		if err := s.refreshKept(ctx); err != nil {
+			return err
+		}
+	}
 	ok := false
 	s.evict(func(remove func(string) error) (n int) { n, ok = s.index.reserve(d, remove); return n })
 	if !ok {
 		return cas.ErrFull
 	}
 	kept := false
-	temp, err := s.receive(d, r, small)
+	temp, err := s.receive(ctx, d, r, small)
 	if err == nil {
-		kept, err = s.commit(d, temp)
+		kept, err = s.commit(ctx, d, temp)
 	}
 	s.index.release(d, kept)
 	if err != nil {
@@ -61,19 +66,19 @@ func (s *Store) put(ctx context.Context, d cas.Digest, r io.Reader) error {
 }
 
 // receive writes a blob into a file of tmp and syncs it. The file may be there even when it fails.
-func (s *Store) receive(d cas.Digest, r io.Reader, small []byte) (string, error) {
+func (s *Store) receive(ctx context.Context, d cas.Digest, r io.Reader, small []byte) (string, error) {
 	temp := s.tempPath()
-	f, err := s.create(temp, d.Size)
+	f, err := s.create(ctx, temp, d.Size)
 	if err != nil {
 		return temp, err
 	}
 	if small != nil {
-		err = s.makingRoom(d.Size, func() error { _, err := f.WriteAt(small, 0); return err })
+		err = s.makingRoom(ctx, d.Size, func() error { _, err := f.WriteAt(small, 0); return err })
 	} else {
 		_, err = io.CopyBuffer(struct{ io.Writer }{f}, struct{ io.Reader }{r}, make([]byte, 256<<10))
 	}
 	if err == nil {
-		err = s.makingRoom(d.Size, f.Sync)
+		err = s.makingRoom(ctx, d.Size, f.Sync)
 	}
 	if cerr := f.Close(); err == nil {
 		err = cerr
@@ -82,8 +87,8 @@ func (s *Store) receive(d cas.Digest, r io.Reader, small []byte) (string, error)
 }
 
 // create makes the file and claims its space before the first byte of a large blob is read: only then room can be made.
-func (s *Store) create(temp string, size int64) (f *os.File, err error) {
-	err = s.makingRoom(size, func() (err error) {
+func (s *Store) create(ctx context.Context, temp string, size int64) (f *os.File, err error) {
+	err = s.makingRoom(ctx, size, func() (err error) {
 		f, err = os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 		return err
 	})
@@ -91,7 +96,7 @@ func (s *Store) create(temp string, size int64) (f *os.File, err error) {
 		return nil, full(err)
 	}
 	if size > inMemory {
-		if err := s.makingRoom(size, func() error { return allocate(f, size) }); err != nil {
+		if err := s.makingRoom(ctx, size, func() error { return allocate(f, size) }); err != nil {
 			f.Close()
 			return nil, full(err)
 		}
@@ -101,9 +106,9 @@ func (s *Store) create(temp string, size int64) (f *os.File, err error) {
 
 // commit moves a received blob to where it is kept. When it returns nil the name is on the disk too. kept says that the blob
 // was not there before.
-func (s *Store) commit(d cas.Digest, temp string) (kept bool, err error) {
+func (s *Store) commit(ctx context.Context, d cas.Digest, temp string) (kept bool, err error) {
 	var file string
-	err = s.makingRoom(d.Size, func() (err error) {
+	err = s.makingRoom(ctx, d.Size, func() (err error) {
 		file, err = s.place(d)
 		if err != nil {
 			return err
@@ -111,7 +116,7 @@ func (s *Store) commit(d cas.Digest, temp string) (kept bool, err error) {
 		return os.Rename(temp, s.path("blobs", file))
 	})
 	if err == nil {
-		err = s.makingRoom(d.Size, func() error { return s.syncs.sync(s.path("blobs", filepath.Dir(file))) })
+		err = s.makingRoom(ctx, d.Size, func() error { return s.syncs.sync(s.path("blobs", filepath.Dir(file))) })
 	}
 	if err != nil {
 		return false, full(err)
@@ -139,11 +144,14 @@ func (s *Store) place(d cas.Digest) (string, error) {
 }
 
 // makingRoom does something again after evicting, as long as the disk is full and there is something to evict.
-func (s *Store) makingRoom(size int64, do func() error) error {
+func (s *Store) makingRoom(ctx context.Context, size int64, do func() error) error {
 	for {
 		err := do()
 		if !isFull(err) {
 			return err
+		}
+		if kerr := s.refreshKept(ctx); kerr != nil {
+			return fmt.Errorf("%w; %w", err, kerr)
 		}
 		if s.evict(func(remove func(string) error) int { return s.index.shrink(size, remove) }) == 0 {
 			return err
