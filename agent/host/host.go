@@ -133,7 +133,10 @@ func New(cfg Config) (*Host, error) {
 	h := &Host{cfg: cfg, log: cfg.Log, boot: bootID(), leases: map[string]*lease{}, places: map[string]*lease{}}
 	h.shells, h.git = programs(cfg.Environ)
 	h.stop, h.stopped = context.WithCancel(context.Background())
-	for _, dir := range []string{h.own("lease"), h.own("run"), h.own("trash"), filepath.Join(cfg.Root, "workspace")} {
+	if err := os.MkdirAll(filepath.Join(cfg.Root, "workspace"), 0o755); err != nil {
+		return nil, fmt.Errorf("agent folder: %w", err)
+	}
+	for _, dir := range []string{h.own(), h.own("lease"), h.own("run"), h.own("trash")} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return nil, fmt.Errorf("agent folder: %w", err)
 		}
@@ -202,6 +205,7 @@ func (h *Host) shutdown() {
 	h.ending.Unlock()
 	h.pool.shutdown()
 	h.wg.Wait()
+	_ = h.pool.log.Close()
 	if err := h.fences.close(); err != nil {
 		h.log.Error("close fences", "err", err)
 	}

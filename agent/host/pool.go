@@ -118,7 +118,11 @@ func (p *pool) spawn() (*link, error) {
 		return nil, fmt.Errorf("reach the new shim: %w", err)
 	}
 	p.spawned.Add(1)
-	return k, p.attach(k)
+	if err := p.attach(k); err != nil {
+		p.reap(k)
+		return nil, err
+	}
+	return k, nil
 }
 
 // attach starts reading from a connected link.
@@ -227,7 +231,9 @@ func (p *pool) warm() {
 	p.warming = false
 	p.mu.Unlock()
 	if err != nil {
-		p.h.log.Warn("start a shim ahead", "err", err)
+		if p.h.stop.Err() == nil {
+			p.h.log.Warn("start a shim ahead", "err", err)
+		}
 		return
 	}
 	p.give(k)
@@ -262,7 +268,6 @@ func (p *pool) shutdown() {
 		k.mu.Unlock()
 	}
 	p.mu.Unlock()
-	_ = p.log.Close()
 }
 
 // connect reaches the shim that an earlier agent left, and returns what it says of itself. The link is not read yet.

@@ -70,7 +70,9 @@ func (f *family) start(st *Start, stdout, stderr *os.File) (int, error) {
 		return 0, err
 	}
 	f.mains[pid] = true
-	f.groups[pid] = true
+	if !subreaper {
+		f.groups[pid] = true
+	}
 	return pid, nil
 }
 

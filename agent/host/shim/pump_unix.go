@@ -21,6 +21,18 @@ type pump struct {
 	r   *os.File
 	raw syscall.RawConn
 	to  *spool
+
+	done chan struct{} // closed when nobody can write any more
+}
+
+// over reports whether the pump has come to its end.
+func (p *pump) over() bool {
+	select {
+	case <-p.done:
+		return true
+	default:
+		return false
+	}
 }
 
 // newPump returns a running pump and the write end for the process, which the caller closes after the start.
@@ -38,7 +50,7 @@ func newPump(to *spool) (*pump, *os.File, error) {
 		_ = w.Close()
 		return nil, nil, err
 	}
-	p := &pump{r: r, raw: raw, to: to}
+	p := &pump{r: r, raw: raw, to: to, done: make(chan struct{})}
 	go p.run()
 	return p, w, nil
 }
@@ -59,6 +71,7 @@ func setBlocking(f *os.File) error {
 // run reads until every process that holds the pipe is gone, or close. After the step's end it reads on and the spool
 // forgets: a background process that prints must not be killed by a closed pipe.
 func (p *pump) run() {
+	defer close(p.done)
 	for {
 		n := 0
 		err := p.raw.Read(func(fd uintptr) bool {

@@ -44,4 +44,14 @@ func (p *pump) finish() {
 	}
 }
 
+// over reports whether the pump has come to its end.
+func (p *pump) over() bool {
+	select {
+	case <-p.done:
+		return true
+	default:
+		return false
+	}
+}
+
 func (p *pump) close() { _ = p.r.Close() }

@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 )
@@ -192,7 +193,7 @@ func (s *server) begin(key string, st *Start) {
 		}()
 		return
 	}
-	r.pid = pid
+	r.pid, r.begun = pid, time.Now()
 	s.byPID[pid] = r
 }
 
@@ -289,7 +290,7 @@ func (s *server) record(r *running, st status) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.steps, r.key)
-	s.pumps = append(s.pumps, r.pumps...)
+	s.pumps = slices.DeleteFunc(append(s.pumps, r.pumps...), (*pump).over)
 	s.tell(Message{Kind: KindExited, Step: r.key, Exit: &e})
 	select {
 	case s.changed <- struct{}{}:
