@@ -77,11 +77,11 @@ func deviates(text string) bool { return strings.HasPrefix(text, "// differs:") 
 // sameTree compares our tree with Groovy's, where there is one; it returns whether they are the same.
 func sameTree(t *testing.T, text string, f *File, a answer) bool {
 	t.Helper()
-	if a.Error != "" {
-		t.Errorf("oracle: %s", a.Error)
-	}
 	if strings.HasPrefix(text, "// another tree:") {
 		return true
+	}
+	if a.OK && a.Error != "" {
+		t.Errorf("oracle: %s", a.Error)
 	}
 	ours := groovyTree(f)
 	if a.Tree == "" || ours == "" || ours == a.Tree {
@@ -94,7 +94,12 @@ func sameTree(t *testing.T, text string, f *File, a answer) bool {
 func TestGrammarAgreesWithGroovy(t *testing.T) {
 	cases := grammarCases(t)
 	answers := groovyAnswers(t, cases)
+	late := 0
 	for i, text := range cases {
+		if answers[i].Late {
+			late++
+			continue
+		}
 		f, err := Parse("WorkflowScript", text)
 		if agree := (err == nil) == answers[i].OK; agree == deviates(text) {
 			t.Errorf("case %d:\n%s\n  groovy: ok=%v %s\n  ours:   %v", i, text, answers[i].OK, answers[i].Error, err)
@@ -103,7 +108,10 @@ func TestGrammarAgreesWithGroovy(t *testing.T) {
 			sameTree(t, text, f, answers[i])
 		}
 	}
-	t.Logf("%d hand-written cases", len(cases))
+	t.Logf("%d hand-written cases, %d too much for Groovy", len(cases), late)
+	if late > len(cases)/100 {
+		t.Errorf("Groovy was too late for %d cases", late)
+	}
 }
 
 // TestCorpusAgreesWithGroovy makes sure that what we take for realistic is valid.
@@ -117,6 +125,10 @@ func TestCorpusAgreesWithGroovy(t *testing.T) {
 		texts = append(texts, string(src))
 	}
 	for i, a := range groovyAnswers(t, texts) {
+		if a.Late {
+			t.Logf("%s: too much for Groovy", corpus(t)[i])
+			continue
+		}
 		if !a.OK {
 			t.Errorf("%s: groovy: %s", corpus(t)[i], a.Error)
 			continue

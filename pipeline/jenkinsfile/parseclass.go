@@ -134,7 +134,7 @@ func (p *parser) annotationMember() Stmt {
 	m := p.modifiers()
 	t := p.typeSpec()
 	if !p.is(tIdent) || p.ahead(1) != tLParen {
-		return p.definitions(start, m, t, "")
+		return p.definitions(start, m, t)
 	}
 	d := &MethodDecl{Annotations: m.annotations, Modifiers: m.words, Return: t, Name: p.text(p.take())}
 	open := p.take()
@@ -230,8 +230,7 @@ func (p *parser) enumConstants(d *ClassDecl) {
 		}
 		p.newlines()
 		p.take()
-		if next := p.afterNewlines(p.i); p.kindAt(next) != tIdent && p.kindAt(next) != tAt {
-			p.newlines()
+		if next := p.kindAt(p.afterNewlines(p.i)); next != tIdent && next != tAt {
 			return
 		}
 		p.newlines()

@@ -112,7 +112,7 @@ func (p *parser) declaration() Stmt {
 	if p.atType() {
 		t = p.typeSpec()
 	}
-	return p.definitions(start, m, t, "")
+	return p.definitions(start, m, t)
 }
 
 // genericMethod reads static <T> T f() { … }.
@@ -120,18 +120,15 @@ func (p *parser) genericMethod() Stmt {
 	start := p.i
 	m := p.modifiers()
 	p.typeParams()
-	var t *TypeRef
-	if p.atType() {
-		t = p.typeSpec()
-	}
+	t := p.typeSpec()
 	if p.kind() != tIdent && p.kind() != tString || p.ahead(1) != tLParen {
 		p.unexpected()
 	}
-	return p.definitions(start, m, t, "")
+	return p.definitions(start, m, t)
 }
 
 // definitions reads the names of a declaration and what belongs to them.
-func (p *parser) definitions(start int, m *mods, t *TypeRef, owner string) Stmt {
+func (p *parser) definitions(start int, m *mods, t *TypeRef) Stmt {
 	if (p.is(tIdent) || p.is(tString)) && p.ahead(1) == tLParen {
 		return p.method(start, m, t)
 	}

@@ -212,8 +212,6 @@ func (p *parser) appendBlock(x Expr) Expr {
 type args struct {
 	plain []Expr
 	named []*NamedArg
-	// mixed says that a spread list stands among the plain ones.
-	spread bool
 }
 
 // arguments reads arguments up to the closing bracket, which it leaves. One comma may be superfluous.
@@ -259,7 +257,6 @@ func (p *parser) argument(a *args) {
 	case p.is(tStar):
 		p.take()
 		v := p.argumentValue()
-		a.spread = true
 		a.plain = append(a.plain, &Spread{At: p.at(start), X: v})
 	default:
 		a.plain = append(a.plain, p.argumentValue())
@@ -341,8 +338,11 @@ func (p *parser) command(x Expr) Expr {
 // commandLink reads the next name of a chain of commands.
 func (p *parser) commandLink(x Expr) Expr {
 	name := p.primary()
-	if id, ok := name.(*Ident); ok {
-		name = &Lit{At: id.At, Kind: String, Value: id.Name, Raw: id.Name}
+	switch n := name.(type) {
+	case *Ident:
+		name = &Lit{At: n.At, Kind: String, Value: n.Name, Raw: n.Name}
+	case *ClassLit:
+		name = &Lit{At: n.At, Kind: String, Value: n.Type.Name, Raw: n.Type.Name}
 	}
 	return &Property{At: p.from(x), X: x, Name: name}
 }

@@ -113,6 +113,13 @@ func opt(x Expr) string {
 }
 
 func optReturn(x Expr) string {
+	for {
+		paren, ok := x.(*Paren)
+		if !ok {
+			break
+		}
+		x = paren.X
+	}
 	if l, ok := x.(*Lit); ok && l.Kind == Null {
 		return ""
 	}

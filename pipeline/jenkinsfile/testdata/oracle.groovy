@@ -53,10 +53,10 @@ String declaration(DeclarationExpression e) {
 // index writes what stands between brackets: entries of a map are collected into one.
 String index(Expression e) {
     def all = e instanceof ListExpression && !(e instanceof ClosureListExpression) ? e.expressions : [e]
-    def entries = all.findAll { it instanceof MapEntryExpression }
+    def entries = all.findAll { it instanceof MapEntryExpression || it instanceof SpreadMapExpression }
     if (!entries) return tree(e)
     def map = node('map', entries.collect {
-        it.keyExpression instanceof SpreadMapExpression ? node('*:', tree(it.valueExpression)) : node('entry', tree(it.keyExpression), tree(it.valueExpression))
+        it instanceof SpreadMapExpression ? node('*:', tree(it.expression)) : it.keyExpression instanceof SpreadMapExpression ? node('*:', tree(it.valueExpression)) : node('entry', tree(it.keyExpression), tree(it.valueExpression))
     })
     def rest = all - entries
     rest ? node('list', [map] + rest.collect { tree(it) }) : map
