@@ -158,7 +158,8 @@ func (s *Server) open(ctx context.Context) (err error) {
 	if s.logs, err = buildlog.Open(filepath.Join(c.Data, "logs"), buildlog.Config{Logger: c.Log.With("room", "build")}); err != nil {
 		return err
 	}
-	s.blobs, err = disk.Open(disk.Config{Dir: filepath.Join(c.Data, "cas"), MaxBytes: c.CacheBytes, Log: c.Log.With("room", "cas")})
+	s.blobs, err = disk.Open(disk.Config{Dir: filepath.Join(c.Data, "cas"), MaxBytes: c.CacheBytes,
+		Keep: keepArtifacts(s.ledger.Tables.Builds, s.ledger.Tables.Builds), Log: c.Log.With("room", "cas")})
 	return err
 }
 
