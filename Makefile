@@ -27,7 +27,7 @@ test: deps ## every test; the same command that CI runs
 	$(GO) test -count=1 -timeout 30m $(PACKAGES)
 
 race: ## the concurrent packages under the race detector
-	CGO_ENABLED=1 $(GO) test -race -count=1 -timeout 30m $(shell cat .ci/race)
+	CGO_ENABLED=1 $(GO) test -race -short -count=1 -timeout 30m $(shell cat .ci/race)
 
 fuzz: ## each fuzz target for FUZZTIME (default 20s)
 	@./.ci/fuzz $(or $(FUZZTIME),20s)
