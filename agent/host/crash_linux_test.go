@@ -318,6 +318,39 @@ func TestShimKilledWhileTheAgentIsDead(t *testing.T) {
 	s.released(t)
 }
 
+// A shim that does not answer when the agent comes back is neither given up nor replaced: it is found when it answers.
+func TestShimThatDoesNotAnswer(t *testing.T) {
+	root, s := t.TempDir(), newSign(t)
+	p := launch(t, host.Config{Root: root})
+	l := agent.Lease{Item: t.Name(), Epoch: 1}
+	open(t, p, agent.OpenRequest{Lease: l})
+	script(t, p, l, "s", fmt.Sprintf("exec 9>'%s'; echo shim=$PPID; echo up >&9; until test -e go; do sleep 0.01; done; echo on", s.path))
+	s.await(t, "up")
+	shim := shimOf(t, p, l, "s")
+	p.end(t)
+	if err := unix.Kill(shim, unix.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	p = p.restart(t)
+	other := agent.StartRequest{Lease: l, Step: "other", Argv: []string{"true"}}
+	if err := p.Start(soon(t), other); !fault.Is(err, fault.Unavailable) {
+		t.Errorf("Start while the shim does not answer: %v", err)
+	}
+	if err := unix.Kill(shim, unix.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.WriteFile(soon(t), l, "go", nil, 0); err != nil {
+		t.Fatal(err)
+	}
+	if out, e := follow(t, p, l, "s"); !strings.HasSuffix(out, "\non\n") || e.Code != 0 || e.Lost {
+		t.Errorf("%q, %+v", out, e)
+	}
+	if err := p.Start(soon(t), other); err != nil {
+		t.Errorf("Start when it answers: %v", err)
+	}
+	closeAll(t, p)
+}
+
 // Two agents cannot work in one folder.
 func TestFolderInUse(t *testing.T) {
 	p := launch(t, host.Config{Root: t.TempDir()})
