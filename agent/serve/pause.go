@@ -21,6 +21,13 @@ func newPause(c Config) *pause {
 // settled forgets the failures: the last connection was a good one.
 func (p *pause) settled() { p.attempt = 0 }
 
+// greeted forgets all but the last failures: there was a connection, though a short one. A controller that is started again and
+// again is not to lose its agents for long; one that shows an agent the door at once is to be left in some peace.
+func (p *pause) greeted() { p.attempt = min(p.attempt, afterGreeting) }
+
+// afterGreeting is how many doublings a greeting leaves: up to 4 s of pause by default.
+const afterGreeting = 2
+
 // next is how long to wait now. What the server dictates is the least, spread by up to a half more.
 func (p *pause) next(dictated time.Duration) time.Duration {
 	if dictated > 0 {

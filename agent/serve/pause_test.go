@@ -24,6 +24,14 @@ func TestPause(t *testing.T) {
 	if last := bounds[len(bounds)-1]; last != time.Second {
 		t.Errorf("after a good connection: up to %v", last)
 	}
+	for range 10 {
+		p.next(0)
+	}
+	p.greeted()
+	p.next(0)
+	if last := bounds[len(bounds)-1]; last != 4*time.Second {
+		t.Errorf("after a short connection: up to %v", last)
+	}
 	for range 100 {
 		q := newPause(Config{MinBackoff: time.Second, MaxBackoff: 25 * time.Second})
 		if d := q.next(10 * time.Second); d < 10*time.Second || d > 15*time.Second {

@@ -87,6 +87,7 @@ func instance(ctx context.Context, m agent.Machine) (string, error) {
 type ending struct {
 	err        error         // nil: closed in good order, drained, or ctx ended
 	retryAfter time.Duration // dictated by the controller; 0 is nothing
+	greeted    bool          // the two ends have spoken
 	settled    bool          // there was a connection worth the name
 }
 
@@ -102,8 +103,11 @@ func (a *program) keepDialling(ctx context.Context) error {
 		if final(e.err) && !a.cfg.Retry {
 			return e.err
 		}
-		if e.settled {
+		switch {
+		case e.settled:
 			a.pause.settled()
+		case e.greeted:
+			a.pause.greeted()
 		}
 		wait := a.pause.next(e.retryAfter)
 		a.cfg.Logger.Warn("not connected", "reason", reason(e), "again_in", wait.Round(time.Millisecond))
@@ -198,7 +202,7 @@ func (a *program) converse(ctx context.Context, open func(context.Context) (wire
 	a.cfg.Logger.Info("connected", "peer", link.Peer(), "controller", s.Hello().Name, "version", s.Hello().Version)
 	start := time.Now()
 	e := a.stay(ctx, s)
-	e.settled = time.Since(start) >= settledAfter
+	e.greeted, e.settled = true, time.Since(start) >= settledAfter
 	a.up.set(nil)
 	s.Close()
 	return e
