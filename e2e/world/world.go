@@ -128,10 +128,19 @@ func (w *World) Context() context.Context {
 // StartController starts the controller, and waits until it answers.
 func (w *World) StartController() {
 	w.T.Helper()
-	address := strings.TrimPrefix(w.URL, "http://")
-	w.ctl = start(w.T, w.Binary, append([]string{"server", "--data", filepath.Join(w.Dir, "data"), "--listen", address, "--log-level", "debug"}, w.args...)...)
+	w.LaunchController()
 	w.ctl.await(w.T, "To join an agent")
 }
+
+// LaunchController starts the controller and does not wait.
+func (w *World) LaunchController() {
+	w.T.Helper()
+	address := strings.TrimPrefix(w.URL, "http://")
+	w.ctl = start(w.T, w.Binary, append([]string{"server", "--data", w.Data(), "--listen", address, "--log-level", "debug"}, w.args...)...)
+}
+
+// Data is the controller's data folder.
+func (w *World) Data() string { return filepath.Join(w.Dir, "data") }
 
 // KillController ends the controller as a power failure would, but for the disk's caches.
 func (w *World) KillController() { w.ctl.signal(w.T, syscall.SIGKILL); w.ctl.wait() }
