@@ -4,7 +4,7 @@
 //
 // cases.json is an array of texts; answers.json becomes an array of {ok, error, tree}, one for each, in order. Only the phases
 // up to CONVERSION run: nothing is resolved, nothing is executed. The tree is empty for scripts with classes. Groovy tries
-// nested things again and again, so that some texts take it for ever: these get {late: true} after five seconds.
+// nested things again and again, so that some texts take it for ever: these get {late: true} after three seconds.
 import groovy.json.JsonOutput
 import groovy.json.JsonSlurper
 import groovy.transform.Field
@@ -170,13 +170,13 @@ def answer(String text) {
     }
 }
 
-// limited answers within five seconds, or gives the thread up.
+// limited answers within three seconds, or gives the thread up.
 def limited(String text) {
     def result = [ok: false, error: 'late', tree: '', late: true]
     def thread = new Thread(null, { result = answer(text) }, 'case', 16 << 20)
     thread.daemon = true
     thread.start()
-    thread.join(5000)
+    thread.join(3000)
     if (thread.alive) thread.stop()
     result
 }
