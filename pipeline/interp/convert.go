@@ -338,7 +338,7 @@ func (t *Thread) isInstance(v value.Value, name string, f *frame) bool {
 				return true
 			}
 			for _, i := range c.decl.Implements {
-				if i.Name == name || t.extends(i.Name, name) {
+				if i.Name == name || t.extends(i.Name, name, 0) {
 					return true
 				}
 			}
@@ -357,18 +357,18 @@ func (t *Thread) isInstance(v value.Value, name string, f *frame) bool {
 	return value.IsA(value.TypeName(v), name)
 }
 
-// extends reports that an interface of a script extends another.
-func (t *Thread) extends(name, ancestor string) bool {
+// extends reports that an interface of a script extends another. depth ends a circle of them.
+func (t *Thread) extends(name, ancestor string, depth int) bool {
 	c := t.classNamed(name)
-	if c == nil {
+	if c == nil || depth > 20 {
 		return false
 	}
 	for _, i := range c.decl.Implements {
-		if i.Name == ancestor || t.extends(i.Name, ancestor) {
+		if i.Name == ancestor || t.extends(i.Name, ancestor, depth+1) {
 			return true
 		}
 	}
-	return c.decl.Extends != nil && (c.decl.Extends.Name == ancestor || t.extends(c.decl.Extends.Name, ancestor))
+	return c.decl.Extends != nil && (c.decl.Extends.Name == ancestor || t.extends(c.decl.Extends.Name, ancestor, depth+1))
 }
 
 // isCase is what switch, in and grep ask of their right side.

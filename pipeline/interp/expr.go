@@ -8,10 +8,24 @@ import (
 	"github.com/outwork-build/outwork/pipeline/value"
 )
 
+// eval bounds how deep expressions stand in each other, calls counted in: Go's own stack must not end first.
 func (t *Thread) eval(x jf.Expr, e *env) (value.Value, error) {
 	if err := t.tick(); err != nil {
 		return nil, err
 	}
+	if t.nested >= maxNested {
+		return nil, t.throwf("java.lang.StackOverflowError", "expressions are nested deeper than %d", maxNested)
+	}
+	t.nested++
+	v, err := t.evalIn(x, e)
+	t.nested--
+	return v, err
+}
+
+// maxNested expressions take less than 100 MB of stack.
+const maxNested = 50_000
+
+func (t *Thread) evalIn(x jf.Expr, e *env) (value.Value, error) {
 	switch x := x.(type) {
 	case *jf.Lit:
 		return literal(x)

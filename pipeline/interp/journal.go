@@ -37,13 +37,21 @@ func outcomeOf(v any, err error) outcome {
 
 // plain is an exception without the object of a script behind it, which cannot be journalled.
 func plain(e *value.Exception) *value.Exception {
-	if e == nil {
+	left := 100
+	return plainOf(e, &left)
+}
+
+// plainOf copies at most left exceptions: one may be its own cause.
+func plainOf(e *value.Exception, left *int) *value.Exception {
+	if *left--; e == nil || *left < 0 {
 		return nil
 	}
 	c := *e
-	c.Payload, c.Cause, c.Suppressed = nil, plain(e.Cause), nil
+	c.Payload, c.Cause, c.Suppressed = nil, plainOf(e.Cause, left), nil
 	for _, s := range e.Suppressed {
-		c.Suppressed = append(c.Suppressed, plain(s))
+		if p := plainOf(s, left); p != nil {
+			c.Suppressed = append(c.Suppressed, p)
+		}
 	}
 	return &c
 }

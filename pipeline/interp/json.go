@@ -62,7 +62,7 @@ func (b *jsonBuilder) Invoke(name string, a []value.Value) (value.Value, bool, e
 		b.content = a[0]
 		return b.content, true, nil
 	case name == "toString" || name == "toPrettyString":
-		s, err := groovyJSON(b.content, 0)
+		s, err := groovyJSON(b.content)
 		if name == "toPrettyString" {
 			s = prettyJSON(s)
 		}
@@ -77,7 +77,7 @@ func (t *Thread) jsonOutput(name string, a []value.Value) (value.Value, bool, er
 	}
 	switch name {
 	case "toJson":
-		s, err := groovyJSON(a[0], 0)
+		s, err := groovyJSON(a[0])
 		if err != nil {
 			return nil, true, t.throw("groovy.json.JsonException", err.Error())
 		}
@@ -91,65 +91,78 @@ func (t *Thread) jsonOutput(name string, a []value.Value) (value.Value, bool, er
 }
 
 // groovyJSON writes what JsonOutput.toJson does: characters beyond ASCII are escaped.
-func groovyJSON(v value.Value, depth int) (string, error) {
-	if depth > 200 {
-		return "", errors.New("nested too deeply for JSON")
+func groovyJSON(v value.Value) (string, error) {
+	var w jsonWriter
+	err := w.write(v, 0)
+	return w.b.String(), err
+}
+
+// jsonWriter bounds what it writes: a value may contain itself.
+type jsonWriter struct {
+	b     strings.Builder
+	nodes int
+}
+
+func (w *jsonWriter) write(v value.Value, depth int) error {
+	if w.nodes++; depth > 200 || w.nodes > 2_000_000 || w.b.Len() > 64<<20 {
+		return errors.New("a value that is too large or contains itself cannot be written as JSON")
 	}
 	if s, ok := value.Text(v); ok {
-		return jsonText(s), nil
+		w.b.WriteString(jsonText(s))
+		return nil
 	}
-	var b strings.Builder
 	switch x := v.(type) {
 	case *value.List, *value.Set, *value.Range:
 		es, _ := value.Elements(x)
-		b.WriteByte('[')
+		w.b.WriteByte('[')
 		for i, e := range es {
 			if i > 0 {
-				b.WriteByte(',')
+				w.b.WriteByte(',')
 			}
-			s, err := groovyJSON(e, depth+1)
-			if err != nil {
-				return "", err
+			if err := w.write(e, depth+1); err != nil {
+				return err
 			}
-			b.WriteString(s)
 		}
-		b.WriteByte(']')
-		return b.String(), nil
+		w.b.WriteByte(']')
+		return nil
 	case *value.Map:
-		return jsonMembers(x, depth)
+		return w.members(x, depth)
 	case *value.MapEntry:
-		return jsonMembers(value.Pairs(x.Key, x.Value), depth)
+		return w.members(value.Pairs(x.Key, x.Value), depth)
 	case *instance:
 		if x.name != "" {
-			return jsonText(x.name), nil
+			w.b.WriteString(jsonText(x.name))
+			return nil
 		}
 		m := value.NewMap()
 		for i, n := range x.fields.names {
 			m.Put(n, x.fields.vals[i])
 		}
-		return jsonMembers(m, depth)
+		return w.members(m, depth)
 	case *date:
-		return jsonText(x.format("yyyy-MM-dd'T'HH:mm:ssZ")), nil
+		w.b.WriteString(jsonText(x.format("yyyy-MM-dd'T'HH:mm:ssZ")))
+		return nil
 	}
 	data, err := value.ToJSON(v)
-	return string(data), err
+	w.b.Write(data)
+	return err
 }
 
-func jsonMembers(m *value.Map, depth int) (string, error) {
-	var b strings.Builder
-	b.WriteByte('{')
+func (w *jsonWriter) members(m *value.Map, depth int) error {
+	w.b.WriteByte('{')
+	first := true
 	for k, v := range m.All() {
-		if b.Len() > 1 {
-			b.WriteByte(',')
+		if !first {
+			w.b.WriteByte(',')
 		}
-		s, err := groovyJSON(v, depth+1)
-		if err != nil {
-			return "", err
+		first = false
+		w.b.WriteString(jsonText(value.String(k)) + ":")
+		if err := w.write(v, depth+1); err != nil {
+			return err
 		}
-		b.WriteString(jsonText(value.String(k)) + ":" + s)
 	}
-	b.WriteByte('}')
-	return b.String(), nil
+	w.b.WriteByte('}')
+	return nil
 }
 
 func jsonText(s string) string {

@@ -122,6 +122,9 @@ func (p *Program) Run(ctx context.Context) error {
 	if p.w.err != nil && !isEnd(result) {
 		result = p.w.err
 	}
+	if ex, ok := result.(*value.Exception); ok {
+		result = plain(ex)
+	}
 	return p.recordKill(context.WithoutCancel(ctx), result)
 }
 

@@ -298,25 +298,42 @@ func (s *script) addClass(d *jf.ClassDecl, outer *class) error {
 // link finds the superclasses of the script's classes.
 func (s *script) link() error {
 	for _, st := range s.file.Body {
-		d, ok := st.(*jf.ClassDecl)
-		if !ok || d.Extends == nil {
-			continue
-		}
-		c := s.classes[d.Name]
-		if super := s.p.classes[d.Extends.Name]; super != nil {
-			c.super = super
-		} else if full, ok := value.ClassName(d.Extends.Name); ok {
-			c.builtin = full
-		} else if full, ok := s.imports[d.Extends.Name]; ok {
-			c.builtin = full
-		} else {
-			return fmt.Errorf("%s:%d: unable to resolve class %s", s.name, d.Where.Start.Line, d.Extends.Name)
-		}
-		for k := c.super; k != nil; k = k.super {
-			if k == c {
-				return fmt.Errorf("%s:%d: cyclic inheritance involving %s", s.name, d.Where.Start.Line, d.Name)
+		if d, ok := st.(*jf.ClassDecl); ok {
+			if err := s.linkClass(d); err != nil {
+				return err
 			}
 		}
+	}
+	return nil
+}
+
+func (s *script) linkClass(d *jf.ClassDecl) error {
+	for _, m := range d.Members {
+		if inner, ok := m.(*jf.ClassDecl); ok {
+			if err := s.linkClass(inner); err != nil {
+				return err
+			}
+		}
+	}
+	if d.Extends == nil || d.Kind == "interface" {
+		return nil
+	}
+	c := s.classes[d.Name]
+	if super := s.p.classes[d.Extends.Name]; super != nil {
+		c.super = super
+	} else if full, ok := value.ClassName(d.Extends.Name); ok {
+		c.builtin = full
+	} else if full, ok := s.imports[d.Extends.Name]; ok {
+		c.builtin = full
+	} else {
+		return fmt.Errorf("%s:%d: unable to resolve class %s", s.name, d.Where.Start.Line, d.Extends.Name)
+	}
+	seen := map[*class]bool{}
+	for k := c; k != nil; k = k.super {
+		if seen[k] {
+			return fmt.Errorf("%s:%d: cyclic inheritance involving %s", s.name, d.Where.Start.Line, d.Name)
+		}
+		seen[k] = true
 	}
 	return nil
 }

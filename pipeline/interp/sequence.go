@@ -474,6 +474,9 @@ func (t *Thread) flattenInto(out *value.List, es []value.Value, depth int) error
 		return t.throw("java.lang.StackOverflowError", "")
 	}
 	for _, e := range es {
+		if err := t.tick(); err != nil {
+			return err
+		}
 		if inner, ok := collection(e); ok {
 			if err := t.flattenInto(out, inner, depth+1); err != nil {
 				return err

@@ -115,6 +115,10 @@ func (t *Thread) eachOf(es []value.Value, name string, c *Closure) (value.Value,
 }
 
 func (t *Thread) collect(es []value.Value, name string, a []value.Value, c *Closure) (value.Value, error) {
+	if err := t.enter(); err != nil { // collectNested calls itself
+		return nil, err
+	}
+	defer func() { t.depth-- }()
 	out := &value.List{}
 	if len(a) == 1 {
 		if into, ok := a[0].(*value.List); ok {

@@ -273,7 +273,11 @@ func (t *Thread) convertParams(spec step.Spec, call *step.Call) error {
 	}
 	for name, v := range call.Args { // arguments gathered by Rest have no type of their own
 		if paramOf(spec, name) == nil {
-			call.Args[name] = flatten(v)
+			flat, err := t.flatten(v)
+			if err != nil {
+				return err
+			}
+			call.Args[name] = flat
 		}
 	}
 	return nil
@@ -321,26 +325,40 @@ func (t *Thread) convertParam(spec step.Spec, p step.Param, v value.Value) (valu
 		switch v.(type) {
 		case *value.List, *value.Set, *value.Range:
 			es, _ := value.Elements(v)
-			return flatten(&value.List{Elems: es}), nil
+			return t.flatten(&value.List{Elems: es})
 		case *value.Map:
 			return nil, bad()
 		}
-		return value.NewList(flatten(v)), nil
+		flat, err := t.flatten(v)
+		return value.NewList(flat), err
 	case step.MapOf:
 		if m, ok := v.(*value.Map); ok {
-			return flatten(m), nil
+			return t.flatten(m)
 		}
 		return nil, bad()
 	}
-	return flatten(v), nil
+	return t.flatten(v)
 }
 
 // flatten is a value as steps know it: GStrings are strings, Longs and Chars plain, in collections too.
-func flatten(v value.Value) value.Value { return flattenTo(v, 0) }
+func (t *Thread) flatten(v value.Value) (value.Value, error) {
+	n := 0
+	out := flattenTo(v, 0, &n)
+	if n > maxArgument {
+		return nil, t.throw("java.lang.IllegalArgumentException", "an argument of a step is too large, or contains itself")
+	}
+	return out, nil
+}
 
-func flattenTo(v value.Value, depth int) value.Value {
-	if depth > 50 {
-		return v
+// maxArgument is how many values one argument of a step may hold.
+const maxArgument = 1_000_000
+
+func flattenTo(v value.Value, depth int, n *int) value.Value {
+	if *n++; depth > 100 {
+		*n = maxArgument + 1
+	}
+	if *n > maxArgument {
+		return nil
 	}
 	switch x := v.(type) {
 	case *value.GString:
@@ -352,16 +370,16 @@ func flattenTo(v value.Value, depth int) value.Value {
 	case *value.List:
 		out := &value.List{Elems: make([]value.Value, len(x.Elems))}
 		for i, e := range x.Elems {
-			out.Elems[i] = flattenTo(e, depth+1)
+			out.Elems[i] = flattenTo(e, depth+1, n)
 		}
 		return out
 	case *value.Set, *value.Range:
 		es, _ := value.Elements(x)
-		return flattenTo(&value.List{Elems: es}, depth)
+		return flattenTo(&value.List{Elems: es}, depth, n)
 	case *value.Map:
 		out := value.NewMap()
 		for k, e := range x.All() {
-			out.Put(flattenTo(k, depth+1), flattenTo(e, depth+1))
+			out.Put(flattenTo(k, depth+1, n), flattenTo(e, depth+1, n))
 		}
 		return out
 	}

@@ -92,6 +92,11 @@ func (t *Thread) exec(s jf.Stmt, e *env) (ctl, error) {
 		return next, err
 	}
 	t.at = s.Span().Start
+	if t.nested >= maxNested {
+		return next, t.throwf("java.lang.StackOverflowError", "statements are nested deeper than %d", maxNested)
+	}
+	t.nested++
+	defer func() { t.nested-- }()
 	switch x := s.(type) {
 	case *jf.ExprStmt:
 		_, err := t.eval(x.X, e)

@@ -27,6 +27,7 @@ type Thread struct {
 	at     jenkinsfile.Pos
 	file   string // of at
 	depth  int
+	nested int         // expressions being evaluated
 	ret    value.Value // of the return statement under way
 	label  string      // of the break or continue under way
 

@@ -62,7 +62,22 @@ type (
 type Keyer interface{ Key() any }
 
 // Key is a comparable Go value that two values share exactly when Java's equals holds between them.
-func Key(v Value) any {
+func Key(v Value) any { return key(v, new(walk), 0) }
+
+// walk counts what a comparison looks at.
+type walk struct{ nodes, bytes int }
+
+func (w *walk) over(depth int) bool {
+	w.nodes++
+	return depth > maxDepth || w.nodes > maxNodes || w.bytes > maxBytes
+}
+
+type endless struct{}
+
+func key(v Value, w *walk, depth int) any {
+	if w.over(depth) {
+		return endless{}
+	}
 	switch x := v.(type) {
 	case nil:
 		return nilKey{}
@@ -81,56 +96,75 @@ func Key(v Value) any {
 		return gsKey(x.String())
 	case *List, *Range:
 		es, _ := Elements(v)
-		return listKey(joinKeys(es))
+		return listKey(strings.Join(keyTexts(es, w, depth), ","))
 	case *Set:
-		return setKey(sortedKeys(x.Elems()))
+		parts := keyTexts(x.Elems(), w, depth)
+		sort.Strings(parts)
+		return setKey(strings.Join(parts, ","))
 	case *Map:
-		pairs := make([]string, 0, x.Len())
+		parts := make([]string, 0, x.Len())
 		for k, val := range x.All() {
-			pairs = append(pairs, keyText(k)+"="+keyText(val))
+			parts = append(parts, keyText(k, w, depth)+"="+keyText(val, w, depth))
 		}
-		sort.Strings(pairs)
-		return mapKey(strings.Join(pairs, ","))
+		sort.Strings(parts)
+		return mapKey(strings.Join(parts, ","))
 	case *Class:
 		return *x
 	case *MapEntry:
-		return keyText(x.Key) + "=" + keyText(x.Value)
+		return keyText(x.Key, w, depth) + "=" + keyText(x.Value, w, depth)
 	case Keyer:
 		return x.Key()
 	}
 	return v
 }
 
-func keyText(v Value) string {
-	k := Key(v)
-	return fmt.Sprintf("%T:%q", k, fmt.Sprint(k))
+func keyText(v Value, w *walk, depth int) string {
+	k := key(v, w, depth+1)
+	var text string
+	switch x := k.(type) {
+	case string:
+		text = fmt.Sprintf("%T:%q", k, x)
+	default:
+		text = fmt.Sprintf("%T:%q", k, fmt.Sprint(identity(k)))
+	}
+	w.bytes += len(text)
+	return text
 }
 
-func joinKeys(es []Value) string {
-	parts := make([]string, len(es))
-	for i, e := range es {
-		parts[i] = keyText(e)
+// identity is what stands for a key in a text: objects without a key of their own are told apart by where they are.
+func identity(k any) any {
+	switch k.(type) {
+	case nilKey, nanKey, endless, int64, bool, Long, Char, float64, bigKey, decKey, gsKey, listKey, mapKey, setKey, Class:
+		return k
 	}
-	return strings.Join(parts, ",")
+	if o, ok := k.(Object); ok {
+		return fmt.Sprintf("%p", o)
+	}
+	if o, ok := k.(Callable); ok {
+		return fmt.Sprintf("%p", o)
+	}
+	return k
 }
 
-func sortedKeys(es []Value) string {
-	parts := make([]string, len(es))
-	for i, e := range es {
-		parts[i] = keyText(e)
+func keyTexts(es []Value, w *walk, depth int) []string {
+	parts := make([]string, 0, len(es))
+	for _, e := range es {
+		if w.over(depth) {
+			break
+		}
+		parts = append(parts, keyText(e, w, depth))
 	}
-	sort.Strings(parts)
-	return strings.Join(parts, ",")
+	return parts
 }
 
 // Equal is Groovy's ==: numbers by value, a GString and a String by text, collections by element.
-func Equal(a, b Value) bool { return equal(a, b, 0) }
+func Equal(a, b Value) bool { return equal(a, b, new(walk), 0) }
 
-func equal(a, b Value, depth int) bool {
+func equal(a, b Value, w *walk, depth int) bool {
 	if a == nil || b == nil {
 		return a == nil && b == nil
 	}
-	if depth > maxDepth {
+	if w.over(depth) {
 		return false
 	}
 	if IsNumber(a) || isChar(a) {
@@ -152,7 +186,7 @@ func equal(a, b Value, depth int) bool {
 		}
 		xs, _ := Elements(a)
 		ys, ok := Elements(b)
-		return ok && equalAll(xs, ys, depth)
+		return ok && equalAll(xs, ys, w, depth)
 	case *Set:
 		y, ok := b.(*Set)
 		if !ok || x.Len() != y.Len() {
@@ -166,33 +200,33 @@ func equal(a, b Value, depth int) bool {
 		return true
 	case *Map:
 		y, ok := b.(*Map)
-		return ok && equalMaps(x, y, depth)
+		return ok && equalMaps(x, y, w, depth)
 	case *MapEntry:
 		y, ok := b.(*MapEntry)
-		return ok && equal(x.Key, y.Key, depth+1) && equal(x.Value, y.Value, depth+1)
+		return ok && equal(x.Key, y.Key, w, depth+1) && equal(x.Value, y.Value, w, depth+1)
 	}
 	return Key(a) == Key(b)
 }
 
-func equalAll(xs, ys []Value, depth int) bool {
+func equalAll(xs, ys []Value, w *walk, depth int) bool {
 	if len(xs) != len(ys) {
 		return false
 	}
 	for i := range xs {
-		if !equal(xs[i], ys[i], depth+1) {
+		if !equal(xs[i], ys[i], w, depth+1) {
 			return false
 		}
 	}
 	return true
 }
 
-func equalMaps(x, y *Map, depth int) bool {
+func equalMaps(x, y *Map, w *walk, depth int) bool {
 	if x.Len() != y.Len() {
 		return false
 	}
 	for k, v := range x.All() {
-		w, ok := y.Get(k)
-		if !ok || !equal(v, w, depth+1) {
+		o, ok := y.Get(k)
+		if !ok || !equal(v, o, w, depth+1) {
 			return false
 		}
 	}

@@ -12,10 +12,10 @@ import (
 
 // MarshalJSON of each type writes what a script means by it: maps in their order, GStrings as text, decimals as numbers.
 // So json.Marshal of any Value, or of a Go map of Values, is deterministic.
-func (l *List) MarshalJSON() ([]byte, error) { return marshalList(l.Elems) }
+func (l *List) MarshalJSON() ([]byte, error) { return marshal(l) }
 
-func (s *Set) MarshalJSON() ([]byte, error)     { return marshalList(s.Elems()) }
-func (r *Range) MarshalJSON() ([]byte, error)   { return marshalList(r.List().Elems) }
+func (s *Set) MarshalJSON() ([]byte, error)     { return marshal(s) }
+func (r *Range) MarshalJSON() ([]byte, error)   { return marshal(r) }
 func (g *GString) MarshalJSON() ([]byte, error) { return marshalText(g.String()) }
 func (c Char) MarshalJSON() ([]byte, error)     { return marshalText(string(rune(c))) }
 func (c *Class) MarshalJSON() ([]byte, error)   { return marshalText(c.Name) }
@@ -26,47 +26,62 @@ func (m *Matcher) MarshalJSON() ([]byte, error) { return marshalText(m.String())
 func (d *Decimal) MarshalJSON() ([]byte, error) { return []byte(d.String()), nil }
 
 // MarshalJSON writes an object of one member.
-func (e *MapEntry) MarshalJSON() ([]byte, error) { return Pairs(e.Key, e.Value).MarshalJSON() }
+func (e *MapEntry) MarshalJSON() ([]byte, error) { return marshal(Pairs(e.Key, e.Value)) }
 
 // MarshalJSON writes keys as their texts, in order.
-func (m *Map) MarshalJSON() ([]byte, error) {
-	var b bytes.Buffer
-	b.WriteByte('{')
-	for k, v := range m.All() {
-		if b.Len() > 1 {
-			b.WriteByte(',')
-		}
-		key, err := marshalText(String(k))
-		if err != nil {
-			return nil, err
-		}
-		val, err := ToJSON(v)
-		if err != nil {
-			return nil, err
-		}
-		b.Write(key)
-		b.WriteByte(':')
-		b.Write(val)
-	}
-	b.WriteByte('}')
-	return b.Bytes(), nil
+func (m *Map) MarshalJSON() ([]byte, error) { return marshal(m) }
+
+func marshal(v Value) ([]byte, error) {
+	var b writer
+	err := encode(&b, v, 0)
+	return []byte(b.String()), err
 }
 
-func marshalList(es []Value) ([]byte, error) {
-	var b bytes.Buffer
-	b.WriteByte('[')
-	for i, e := range es {
-		if i > 0 {
-			b.WriteByte(',')
-		}
-		x, err := ToJSON(e)
-		if err != nil {
-			return nil, err
-		}
-		b.Write(x)
+// encode writes collections itself, so that one count bounds all of a value.
+func encode(b *writer, v Value, depth int) error {
+	if b.full(depth) {
+		return fmt.Errorf("a value that is too large or contains itself cannot be written as JSON")
 	}
-	b.WriteByte(']')
-	return b.Bytes(), nil
+	switch x := v.(type) {
+	case *Map:
+		sep := "{"
+		for k, e := range x.All() {
+			key, err := marshalText(String(k))
+			if err != nil {
+				return err
+			}
+			b.WriteString(sep)
+			b.Write(key)
+			b.WriteByte(':')
+			if err := encode(b, e, depth+1); err != nil {
+				return err
+			}
+			sep = ","
+		}
+		if sep == "{" {
+			b.WriteByte('{')
+		}
+		b.WriteByte('}')
+		return nil
+	case *List, *Set, *Range:
+		es, _ := Elements(v)
+		b.WriteByte('[')
+		for i, e := range es {
+			if i > 0 {
+				b.WriteByte(',')
+			}
+			if err := encode(b, e, depth+1); err != nil {
+				return err
+			}
+		}
+		b.WriteByte(']')
+		return nil
+	case *MapEntry:
+		return encode(b, Pairs(x.Key, x.Value), depth+1)
+	}
+	data, err := ToJSON(v)
+	b.Write(data)
+	return err
 }
 
 func marshalText(s string) ([]byte, error) {

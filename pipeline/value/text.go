@@ -7,8 +7,23 @@ import (
 	"strings"
 )
 
-// maxDepth ends the text of a collection that contains itself.
-const maxDepth = 64
+// What a walk over a value may take: collections can contain themselves, and each other many times over.
+const (
+	maxDepth = 200
+	maxNodes = 5_000_000
+	maxBytes = 128 << 20
+)
+
+// writer gathers the text of a value; past its bounds it only writes dots.
+type writer struct {
+	strings.Builder
+	nodes int
+}
+
+func (w *writer) full(depth int) bool {
+	w.nodes++
+	return depth > maxDepth || w.nodes > maxNodes || w.Len() > maxBytes
+}
 
 // String is the text that println, a GString and + make of a value.
 func String(v Value) string {
@@ -18,7 +33,7 @@ func String(v Value) string {
 	case int64:
 		return strconv.FormatInt(x, 10)
 	}
-	var b strings.Builder
+	var b writer
 	write(&b, v, 0)
 	return b.String()
 }
@@ -26,8 +41,8 @@ func String(v Value) string {
 // Stringer is an Object with a text of its own.
 type Stringer interface{ Text() string }
 
-func write(b *strings.Builder, v Value, depth int) {
-	if depth > maxDepth {
+func write(b *writer, v Value, depth int) {
+	if b.full(depth) {
 		b.WriteString("...")
 		return
 	}
@@ -89,13 +104,16 @@ func write(b *strings.Builder, v Value, depth int) {
 		}
 		b.WriteString(x.TypeName() + "@" + "1")
 	default:
-		fmt.Fprintf(b, "%T", v)
+		fmt.Fprintf(&b.Builder, "%T", v)
 	}
 }
 
-func writeList(b *strings.Builder, self Value, es []Value, depth int) {
+func writeList(b *writer, self Value, es []Value, depth int) {
 	b.WriteByte('[')
 	for i, e := range es {
+		if b.Len() > maxBytes {
+			break
+		}
 		if i > 0 {
 			b.WriteString(", ")
 		}
@@ -108,7 +126,7 @@ func writeList(b *strings.Builder, self Value, es []Value, depth int) {
 	b.WriteByte(']')
 }
 
-func writeMap(b *strings.Builder, m *Map, depth int) {
+func writeMap(b *writer, m *Map, depth int) {
 	if m.Len() == 0 {
 		b.WriteString("[:]")
 		return
@@ -131,28 +149,50 @@ func writeMap(b *strings.Builder, m *Map, depth int) {
 	b.WriteByte(']')
 }
 
+var quoted = strings.NewReplacer(`\`, `\\`, "'", `\'`, "\n", `\n`, "\r", `\r`, "\t", `\t`)
+
 // Inspect is the text of a value as source: strings quoted.
 func Inspect(v Value) string {
+	var b writer
+	inspect(&b, v, 0)
+	return b.String()
+}
+
+func inspect(b *writer, v Value, depth int) {
+	if b.full(depth) {
+		b.WriteString("...")
+		return
+	}
 	if s, ok := Text(v); ok {
-		return "'" + strings.NewReplacer(`\`, `\\`, "'", `\'`, "\n", `\n`, "\r", `\r`, "\t", `\t`).Replace(s) + "'"
+		b.WriteString("'" + quoted.Replace(s) + "'")
+		return
 	}
 	switch x := v.(type) {
 	case *Map:
 		if x.Len() == 0 {
-			return "[:]"
+			b.WriteString("[:]")
+			return
 		}
-		parts := make([]string, 0, x.Len())
+		sep := "["
 		for k, e := range x.All() {
-			parts = append(parts, Inspect(k)+":"+Inspect(e))
+			b.WriteString(sep)
+			inspect(b, k, depth+1)
+			b.WriteByte(':')
+			inspect(b, e, depth+1)
+			sep = ", "
 		}
-		return "[" + strings.Join(parts, ", ") + "]"
+		b.WriteByte(']')
 	case *List, *Set:
 		es, _ := Elements(v)
-		parts := make([]string, len(es))
+		b.WriteByte('[')
 		for i, e := range es {
-			parts[i] = Inspect(e)
+			if i > 0 {
+				b.WriteString(", ")
+			}
+			inspect(b, e, depth+1)
 		}
-		return "[" + strings.Join(parts, ", ") + "]"
+		b.WriteByte(']')
+	default:
+		write(b, v, depth+1)
 	}
-	return String(v)
 }
