@@ -88,8 +88,18 @@ func (p *process) await(t testing.TB, text string) {
 			}
 			t.Fatalf("%s ended without saying %q:\n%s", p.cmd.Path, text, p.Output())
 		case <-deadline:
+			p.dump()
 			t.Fatalf("%s did not say %q:\n%s", p.cmd.Path, text, p.Output())
 		}
+	}
+}
+
+// dump ends the process with its goroutines' stacks on its output.
+func (p *process) dump() {
+	p.cmd.Process.Signal(syscall.SIGQUIT)
+	select {
+	case <-p.end:
+	case <-time.After(5 * time.Second):
 	}
 }
 

@@ -219,9 +219,17 @@ func (w *World) Await(what string, done func() bool) {
 		select {
 		case <-tick.C:
 		case <-deadline:
-			w.T.Fatalf("gave up waiting for %s\ncontroller:\n%s", what, tail(w.ctl.Output()))
+			said := tail(w.ctl.Output())
+			w.ctl.dump()
+			w.T.Fatalf("gave up waiting for %s\ncontroller:\n%s\nits goroutines:\n%s", what, said, stacks(w.ctl.Output()))
 		}
 	}
+}
+
+// stacks is what follows a SIGQUIT.
+func stacks(s string) string {
+	_, after, _ := strings.Cut(s, "SIGQUIT: quit")
+	return after
 }
 
 func tail(s string) string {
@@ -323,4 +331,14 @@ func (w *World) end() {
 			w.T.Logf("agent %s:\n%s", a.Name, tail(a.process.Output()))
 		}
 	}
+}
+
+// Binary is the product, built once a test run.
+func Binary(t testing.TB) string {
+	t.Helper()
+	b, err := binary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
 }
