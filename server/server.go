@@ -56,6 +56,9 @@ type Config struct {
 	Nodes     []Local  // nodes of this machine besides, made or changed at each start
 	Agent     []string // argv that starts an agent of this machine; empty is this program's own "agent" verb
 
+	Private bool           // makes no first admin: for a controller that only its own process speaks to
+	Hash    *auth.HashCost // of passwords; nil is what auth recommends. Tests make it cheap
+
 	CacheBytes int64         // disk space of stashes, artifacts and other blobs; 0 is 20 GiB
 	LeaseTTL   time.Duration // see queue.Config; 0 is 30 s
 	LeaseGrace time.Duration // 0 is 15 s
@@ -166,7 +169,7 @@ func (s *Server) open(ctx context.Context) (err error) {
 // build makes the rooms, from right to left.
 func (s *Server) build(registry prometheus.Registerer) (err error) {
 	c, t := s.cfg, s.ledger.Tables
-	s.auth = auth.New(auth.Config{Store: t.Auth, Log: c.Log.With("room", "auth"), Now: c.Now})
+	s.auth = auth.New(auth.Config{Store: t.Auth, Log: c.Log.With("room", "auth"), Now: c.Now, Hash: c.Hash})
 	blobs := reapi.New(reapi.Config{Store: s.blobs})
 	connect := func(ctx context.Context, link wire.Link, n fleet.Node) (fleet.Conn, error) {
 		conn, err := remote.Connect(ctx, link, remote.Options{Name: "controller", Version: version.String(), Heartbeat: c.Heartbeat,
@@ -266,6 +269,9 @@ func (s *Server) metrics(h http.Handler) http.Handler {
 
 // prepare makes the first admin, when there is none.
 func (s *Server) prepare(ctx context.Context) (err error) {
+	if s.cfg.Private {
+		return nil
+	}
 	s.password, err = s.auth.Bootstrap(ctx)
 	return err
 }

@@ -68,7 +68,7 @@ type HashCost struct {
 type Authority struct {
 	cfg     Config
 	cost    argon
-	decoy   string        // a hash to compare with when there is no such user
+	decoy   func() string // a hash to compare with when there is no such user; made when first needed
 	hashing chan struct{} // bounds the memory of argon2id
 
 	mu       sync.Mutex
@@ -96,7 +96,7 @@ func New(cfg Config) *Authority {
 	if h := cfg.Hash; h != nil {
 		a.cost = argon{h.MemoryKiB, h.Time, h.Threads}
 	}
-	a.decoy = a.cost.hash(rand.Text())
+	a.decoy = sync.OnceValue(func() string { return a.cost.hash(rand.Text()) })
 	return a
 }
 
@@ -232,20 +232,22 @@ func (a *Authority) checkPassword(ctx context.Context, user, password string) (U
 	}
 	u, err := a.cfg.Store.User(ctx, user)
 	phc := u.Password
-	if fault.Is(err, fault.NotFound) || phc == "" {
-		phc = a.decoy
-	} else if err != nil {
+	unknown := fault.Is(err, fault.NotFound) || phc == ""
+	if err != nil && !unknown {
 		return User{}, err
 	}
 	if err := a.acquire(ctx); err != nil {
 		return User{}, err
 	}
 	defer func() { <-a.hashing }()
+	if unknown {
+		phc = a.decoy()
+	}
 	ok, err := matches(phc, password)
 	if err != nil {
 		return User{}, err
 	}
-	if !ok || phc == a.decoy || u.Disabled {
+	if !ok || unknown || u.Disabled {
 		l.AllowN(now, 1)
 		a.cfg.Log.Warn("login refused", "user", user)
 		return User{}, wrong()

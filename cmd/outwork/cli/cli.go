@@ -102,6 +102,7 @@ type env struct {
 	url      string
 	token    string
 	config   string
+	again    <-chan struct{} // closed when a second interrupt came; nil never comes
 }
 
 // Main runs the command line and returns the process's exit code.
@@ -111,23 +112,21 @@ func Main(args []string, in io.Reader, out, errw io.Writer) int {
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	defer signal.Stop(signals)
-	go func() {
-		for n := 0; ; n++ {
-			select {
-			case <-signals:
-				if n == 2 { // the graceful end was asked for twice more: go at once
-					os.Exit(exitInterrupted)
-				}
-				cancel(errInterrupted)
-			case <-ctx.Done():
-				if n > 0 {
-					continue
-				}
-				return
-			}
+	again, ended := make(chan struct{}), make(chan struct{})
+	defer close(ended)
+	next := func(then func()) bool {
+		select {
+		case <-signals:
+			then()
+			return true
+		case <-ended:
+			return false
 		}
+	}
+	go func() { // the first asks for a graceful end, the second for a fast one, the third gets one
+		_ = next(func() { cancel(errInterrupted) }) && next(func() { close(again) }) && next(func() { os.Exit(exitInterrupted) })
 	}()
-	return run(ctx, args, &env{in: in, out: out, err: errw, getenv: os.Getenv})
+	return run(ctx, args, &env{in: in, out: out, err: errw, getenv: os.Getenv, again: again})
 }
 
 func run(ctx context.Context, args []string, e *env) int {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 
 	"github.com/outwork-build/outwork/build"
@@ -48,11 +49,13 @@ func (p *stageProgress) stop() {
 
 var marks = map[build.Result]string{build.Success: "✓", build.Unstable: "!", build.Failure: "✗", build.Aborted: "■", build.NotBuilt: "–"}
 
+// sayStages says the stages that have ended since it was called last, in the order of their end.
 func sayStages(ctx context.Context, s *server.Server, id build.ID, w io.Writer, said map[string]bool) {
 	stages, err := s.Ledger().Builds.Stages(ctx, id)
 	if err != nil {
 		return
 	}
+	slices.SortStableFunc(stages, func(a, b build.Stage) int { return a.Ended.Compare(b.Ended) })
 	for _, st := range stages {
 		if said[st.ID] || (st.State != "finished" && st.State != "skipped") {
 			continue

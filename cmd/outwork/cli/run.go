@@ -37,7 +37,8 @@ func (e *env) runCmd() *cobra.Command {
 		Use: "run [JENKINSFILE]", Short: "Run a Jenkinsfile here, on agents of this machine",
 		Long: "Run a Jenkinsfile with a controller in this process and agents as processes of their own, all of it gone afterwards.\n" +
 			"In a git checkout, checkout scm means the working tree as it is, uncommitted changes included, ignored files left out.\n" +
-			"Ctrl-C aborts the build; post sections still run. A second Ctrl-C ends them too.",
+			"Ctrl-C aborts the build; post sections still run. A second Ctrl-C ends them too, a third the program itself. The exit\n" +
+			"code is then 130.",
 		Example: "  outwork run\n  outwork run examples/hello/Jenkinsfile\n  outwork run ci/Jenkinsfile --agents 'linux docker,linux gpu,windows' -p BRANCH=main",
 		Args:    atMostOne("a Jenkinsfile"),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -150,7 +151,7 @@ func (e *env) runHere(ctx context.Context, file string, f runFlags) (err error) 
 	if f.verbose {
 		log = slog.New(slog.NewTextHandler(e.err, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	}
-	s, err := server.New(ctx, server.Config{Data: dir, Listen: "127.0.0.1:0", Nodes: agents, Log: log})
+	s, err := server.New(ctx, server.Config{Data: dir, Listen: "127.0.0.1:0", Nodes: agents, Private: true, Log: log})
 	if err != nil {
 		return err
 	}
@@ -178,12 +179,15 @@ func (e *env) buildHere(ctx context.Context, s *server.Server, job build.Job, pa
 	abort, done := context.WithCancel(work)
 	defer done()
 	go func() {
-		select {
-		case <-ctx.Done():
-			if err := s.Runner().Abort(abort, id, user); err != nil && !fault.Is(err, fault.Conflict) {
-				fmt.Fprintf(e.err, "outwork: abort: %v\n", err)
+		for _, asked := range []<-chan struct{}{ctx.Done(), e.again} {
+			select {
+			case <-asked:
+				if err := s.Runner().Abort(abort, id, user); err != nil && !fault.Is(err, fault.Conflict) && abort.Err() == nil {
+					fmt.Fprintf(e.err, "outwork: abort: %v\n", err)
+				}
+			case <-abort.Done():
+				return
 			}
-		case <-abort.Done():
 		}
 	}()
 	var progress stageProgress
@@ -217,10 +221,13 @@ func (e *env) buildHere(ctx context.Context, s *server.Server, job build.Job, pa
 			return err
 		}
 	}
-	if b.Result != build.Success {
-		return errResult{string(b.Result)}
+	switch {
+	case b.Result == build.Success:
+		return nil
+	case ctx.Err() != nil:
+		return errInterrupted
 	}
-	return nil
+	return errResult{string(b.Result)}
 }
 
 // removeAll removes the temporary folder, also what a build has made read-only.
