@@ -83,9 +83,7 @@ func (in *instance) Text() string {
 	t := in.p.cur
 	if ms := in.class.find("toString"); ms != nil && t != nil && t.depth < t.p.lim.Depth {
 		if m := t.pick(ms, nil); m != nil {
-			if v, err := t.runMethod(m, in, nil); err == nil {
-				return value.String(v)
-			}
+			return t.deepText(func(t *Thread) (value.Value, error) { return t.runMethod(m, in, nil) })
 		}
 	}
 	switch {

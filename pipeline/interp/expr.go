@@ -136,9 +136,19 @@ type lazy struct {
 
 // Text implements value.Stringer. An exception in it becomes its text: value.String has no way to throw.
 func (l *lazy) Text() string {
-	v, err := l.p.cur.call(l.c, nil)
+	return l.p.cur.deepText(func(t *Thread) (value.Value, error) { return t.call(l.c, nil) })
+}
+
+// deepText is the text of what f returns, which may ask for a text in turn.
+func (t *Thread) deepText(f func(*Thread) (value.Value, error)) string {
+	if t.depth >= t.p.lim.Depth {
+		return "..."
+	}
+	t.depth++
+	defer func() { t.depth-- }()
+	v, err := f(t)
 	if err != nil {
-		return err.Error()
+		return caught(err).Error()
 	}
 	return value.String(v)
 }

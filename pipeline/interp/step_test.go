@@ -266,3 +266,41 @@ func TestLimits(t *testing.T) {
 		}
 	})
 }
+
+// TestHostile evaluates scripts that aim at the controller itself: each must end soon, and as a script ends.
+func TestHostile(t *testing.T) {
+	for name, src := range map[string]string{
+		"text of doubled lists":    `def l = [1]; 60.times { l = [l, l] }; println l.toString().size() > 0`,
+		"text of a circle":         `def a = [], b = [a, a]; a << b << b; println a.toString().size() > 0`,
+		"key of a circle":          `def a = [], b = [a, a]; a << b << b; def m = [:]; m[a] = 1; println m.size()`,
+		"equal circles":            `def f = { def a = [], b = [a, a]; a << b << b; a }; println f() == f()`,
+		"json of a circle":         `def a = [], b = [a, a]; a << b << b; println groovy.json.JsonOutput.toJson(a)`,
+		"flatten a circle":         `def a = [], b = [a, a]; a << b << b; a.flatten()`,
+		"collectNested a circle":   `def a = [], b = [a, a]; a << b << b; a.collectNested { it }`,
+		"step gets a circle":       `def a = [], b = [a, a]; a << b << b; dump(a)`,
+		"inspect a circle":         `def a = [], b = [a, a]; a << b << b; a.inspect().size()`,
+		"exception of itself":      `def e = new Exception('x'); e.initCause(e); e.addSuppressed(e); throw e`,
+		"toString of itself":       `class A { String toString() { "$this" } }; println new A().toString().size() > 0`,
+		"loose text of itself":     `class A { def toString() { "$this" } }; println new A().toString().size() > 0`,
+		"equals of itself":         `class A { boolean equals(Object o) { this == o } }; new A() == new A()`,
+		"lazy text of itself":      `def g; g = "${-> g}"; println g.toString().size() > 0`,
+		"hash of a circle":         `def a = [], b = [a, a]; a << b << b; a.hashCode()`,
+		"sort of circles":          `def a = [], b = [a, a]; a << b << b; [a, b, a].sort(); [a, b].unique()`,
+		"interfaces in a circle":   `interface A extends B {}; interface B extends A {}; class C implements A {}; println new C() instanceof Runnable`,
+		"superclasses in a circle": `class A extends B {}; class B extends A {}; new A()`,
+		"deep expressions":         `def f(n) { 1` + strings.Repeat(" + (1", 150) + ` + f(n + 1)` + strings.Repeat(")", 150) + ` }; f(0)`,
+		"wide expression":          `println ` + strings.Repeat("1 + ", 1_900) + "1",
+		"method pointer loop":      `def c; c = { c() }; def d = c >> c; d()`,
+		"memory in a step's name":  `"${'x' * 1000000}"()`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := run(t, src, func(c *Config) {
+				withSteps(c)
+				c.Limits = Limits{Steps: 5_000_000}
+			})
+			if err != nil && strings.Contains(err.Error(), "internal error") {
+				t.Fatal(err)
+			}
+		})
+	}
+}

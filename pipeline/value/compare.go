@@ -69,8 +69,11 @@ type walk struct{ nodes, bytes int }
 
 func (w *walk) over(depth int) bool {
 	w.nodes++
-	return depth > maxDepth || w.nodes > maxNodes || w.bytes > maxBytes
+	return depth > maxDepth || w.nodes > maxNodes || w.bytes > maxKey
 }
+
+// maxKey bounds the texts made on the way to a key.
+const maxKey = 16 << 20
 
 type endless struct{}
 
@@ -120,15 +123,9 @@ func key(v Value, w *walk, depth int) any {
 
 func keyText(v Value, w *walk, depth int) string {
 	k := key(v, w, depth+1)
-	var text string
-	switch x := k.(type) {
-	case string:
-		text = fmt.Sprintf("%T:%q", k, x)
-	default:
-		text = fmt.Sprintf("%T:%q", k, fmt.Sprint(identity(k)))
-	}
-	w.bytes += len(text)
-	return text
+	s := fmt.Sprint(identity(k))
+	w.bytes += len(s)
+	return fmt.Sprintf("%T:%d:%s", k, len(s), s) // the length, not quotes: quoting quotes grows with the depth
 }
 
 // identity is what stands for a key in a text: objects without a key of their own are told apart by where they are.
