@@ -10,7 +10,8 @@ import (
 // builtIn is the name of the node that is the controller's own machine.
 const builtIn fleet.NodeName = "built-in"
 
-// nodes brings the nodes of this machine into the roster, as the configuration names them, and waits for the end.
+// nodes brings the nodes of this machine into the roster, as the configuration names them, removes those that it names no
+// more, and waits for the end.
 func (s *Server) nodes(ctx context.Context) error {
 	want := s.cfg.Nodes
 	if s.cfg.Executors > 0 {
@@ -19,7 +20,11 @@ func (s *Server) nodes(ctx context.Context) error {
 	named := map[fleet.NodeName]bool{}
 	for _, l := range want {
 		named[l.Name] = true
-		n := fleet.Node{Name: l.Name, Labels: l.Labels, Executors: l.Executors, Mode: fleet.Normal, Launcher: fleet.LauncherSpec{Kind: "local"}, Created: s.cfg.Now().UTC()}
+		n := fleet.Node{Name: l.Name, Mode: fleet.Normal, Created: s.cfg.Now().UTC()}
+		if st, ok := s.roster.Node(l.Name); ok { // what people have set since stays: taken offline is offline
+			n = st.Node
+		}
+		n.Labels, n.Executors, n.Launcher = l.Labels, l.Executors, fleet.LauncherSpec{Kind: "local"}
 		if err := s.roster.Put(ctx, n); err != nil {
 			if ctx.Err() != nil {
 				return nil

@@ -217,6 +217,11 @@ func (c *Client) CreateJoinToken(ctx context.Context, j api.JoinTokenCreate) (ap
 	return call[api.JoinToken](ctx, c, "POST", path("agents", "tokens"), nil, j)
 }
 
+// Join exchanges a one-use token for the credential of a node.
+func (c *Client) Join(ctx context.Context, j api.Join) (api.Joined, error) {
+	return call[api.Joined](ctx, c, "POST", path("agents", "join"), nil, j)
+}
+
 // Tokens lists the tokens of the user.
 func (c *Client) Tokens(ctx context.Context) ([]api.Token, error) {
 	return call[[]api.Token](ctx, c, "GET", path("tokens"), nil, nil)
