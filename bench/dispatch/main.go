@@ -22,6 +22,7 @@ import (
 
 	"github.com/outwork-build/outwork/agent/host"
 	"github.com/outwork-build/outwork/agent/serve"
+	"github.com/outwork-build/outwork/bench/proc"
 	"github.com/outwork-build/outwork/build"
 	"github.com/outwork-build/outwork/fleet"
 	"github.com/outwork-build/outwork/server"
@@ -108,12 +109,48 @@ func run(builds, steps int, data string) error {
 	}
 	fmt.Printf("accepted → process started, idle agent   p50 %8s   p99 %8s   (%d builds in sequence)\n", latency.p(50), latency.p(99), builds)
 	fmt.Printf("  less one fsync                         p50 %8s\n", (latency.p(50) - fsync.p(50)).Round(10*time.Microsecond))
+	before := spent()
 	rate, err := throughput(ctx, s, steps)
 	if err != nil {
 		return err
 	}
 	fmt.Printf("no-op steps, %d agents × %d executors      %8.0f/s   = %.2f of bare fork+exec\n", agents, executors, rate, rate/many.rate)
+	spent().less(before).print(steps*agents*executors, many.cpu)
 	return nil
+}
+
+// costs is CPU time by who spent it.
+type costs struct{ controller, agents, shims, steps time.Duration }
+
+// spent reads what the farm has spent so far. Shims reap the steps' processes, agents reap shims that have ended.
+func spent() (c costs) {
+	for _, p := range proc.Tree() {
+		switch {
+		case p.PID == os.Getpid():
+			c.controller += p.CPU
+		case p.Parent == os.Getpid():
+			c.agents += p.CPU
+			c.shims += p.Reaped
+		default:
+			c.shims += p.CPU
+			c.steps += p.Reaped
+		}
+	}
+	return c
+}
+
+func (c costs) less(o costs) costs {
+	return costs{c.controller - o.controller, c.agents - o.agents, c.shims - o.shims, c.steps - o.steps}
+}
+
+func (c costs) print(n int, bare time.Duration) {
+	all := c.controller + c.agents + c.shims + c.steps
+	if all <= 0 {
+		return
+	}
+	each := func(d time.Duration) time.Duration { return (d / time.Duration(n)).Round(10 * time.Microsecond) }
+	fmt.Printf("  CPU of a step                          %8s   = %.1f of a bare fork+exec's %s\n", each(all), float64(each(all))/float64(bare), bare.Round(10*time.Microsecond))
+	fmt.Printf("  of it: controller %s, agents %s, shims %s, the step's own sh %s\n", each(c.controller), each(c.agents), each(c.shims), each(c.steps))
 }
 
 type durations []time.Duration
@@ -146,7 +183,8 @@ func fsyncs(file string, n int) (durations, error) {
 
 type forked struct {
 	times durations
-	rate  float64 // a second
+	rate  float64       // a second
+	cpu   time.Duration // of one, that of the parent included; 0 is unknown
 }
 
 func forks(n, at int) (forked, error) {
@@ -154,7 +192,7 @@ func forks(n, at int) (forked, error) {
 	var f forked
 	var failed error
 	var wg sync.WaitGroup
-	start := time.Now()
+	start, before := time.Now(), used()
 	for range at {
 		wg.Go(func() {
 			for range n / at {
@@ -171,7 +209,18 @@ func forks(n, at int) (forked, error) {
 	}
 	wg.Wait()
 	f.rate = float64(len(f.times)) / time.Since(start).Seconds()
+	f.cpu = (used() - before) / time.Duration(len(f.times))
 	return f, failed
+}
+
+// used is the CPU time of this process and of its children that have ended.
+func used() (d time.Duration) {
+	for _, p := range proc.Tree() {
+		if p.PID == os.Getpid() {
+			d = p.CPU + p.Reaped
+		}
+	}
+	return d
 }
 
 // online waits until every agent is.
