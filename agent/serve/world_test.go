@@ -246,14 +246,42 @@ func (p *process) code(t testing.TB) int {
 
 // buffer is a bytes.Buffer for two goroutines.
 type buffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
+	mu    sync.Mutex
+	buf   bytes.Buffer
+	grown chan struct{} // closed and dropped when buf grows; nil while nobody waits
 }
 
 func (b *buffer) Write(p []byte) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.grown != nil {
+		close(b.grown)
+		b.grown = nil
+	}
 	return b.buf.Write(p)
+}
+
+// await waits until the buffer contains a text.
+func (b *buffer) await(t testing.TB, text string) {
+	t.Helper()
+	deadline := time.After(patience)
+	for {
+		b.mu.Lock()
+		if strings.Contains(b.buf.String(), text) {
+			b.mu.Unlock()
+			return
+		}
+		if b.grown == nil {
+			b.grown = make(chan struct{})
+		}
+		grown := b.grown
+		b.mu.Unlock()
+		select {
+		case <-grown:
+		case <-deadline:
+			t.Fatalf("%q was never said:\n%s", text, b)
+		}
+	}
 }
 
 func (b *buffer) String() string {
