@@ -6,6 +6,8 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/outwork-build/outwork/queue"
+	"github.com/outwork-build/outwork/queue/ledgertest"
 	"github.com/outwork-build/outwork/store"
 	"github.com/outwork-build/outwork/store/storetest"
 )
@@ -35,6 +37,21 @@ func TestConformance(t *testing.T) {
 			if err := l.Close(); err != nil {
 				t.Errorf("close: %v", err)
 			}
+		}
+	})
+}
+
+func TestQueueLedger(t *testing.T) {
+	defer goleak.VerifyNone(t)
+	ledgertest.Run(t, func(t *testing.T) (queue.Ledger, func() queue.Ledger) {
+		dir := t.TempDir()
+		l := openLedger(t, dir, Config{})
+		return l.Leases, func() queue.Ledger {
+			if err := l.Close(); err != nil {
+				t.Fatal(err)
+			}
+			l = openLedger(t, dir, Config{})
+			return l.Leases
 		}
 	})
 }
