@@ -19,6 +19,9 @@ import (
 // NodeName names a node. See CheckName.
 type NodeName string
 
+// BuiltIn is the node that is the controller's own machine, when the controller has executors.
+const BuiltIn NodeName = "built-in"
+
 // CheckName refuses the names that Jenkins refuses (Jenkins.checkGoodName).
 func CheckName(n NodeName) error {
 	s := string(n)

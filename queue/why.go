@@ -99,6 +99,8 @@ func (c *Core) summary(x *item, reasons []NodeReason) string {
 	switch {
 	case len(members) == 0 && x.Node != "":
 		return fmt.Sprintf("There are no nodes with the label ‘%s’ and the name ‘%s’", x.expr, x.Node)
+	case len(members) == 0 && len(reasons) == 1 && reasons[0].Node == fleet.BuiltIn:
+		return reasons[0].Reason // the farm is the controller alone: Jenkins names it
 	case len(members) == 0:
 		return fmt.Sprintf("There are no nodes with the label ‘%s’", name)
 	case online == 0 && len(members) == 1:

@@ -35,6 +35,7 @@ func TestWhySummary(t *testing.T) {
 	}{
 		{"no nodes", nil, queue.Item{Label: "ecs"}, "There are no nodes with the label ‘ecs’", ""},
 		{"no such label", []fleet.Status{online("Outwork", 2)}, queue.Item{Label: "ecs"}, "There are no nodes with the label ‘ecs’", ""},
+		{"the controller alone", []fleet.Status{online(fleet.BuiltIn, 1)}, queue.Item{Label: "ecs"}, "‘built-in’ doesn’t have label ‘ecs’", ""},
 		{"near label", []fleet.Status{online("a", 1, "linux")}, queue.Item{Label: "linx && !windows"}, "There are no nodes with the label ‘linx&&!windows’", "linux"},
 		{"one, offline", []fleet.Status{offline("a", 1, "ecs"), online("b", 1)}, queue.Item{Label: "ecs"}, "‘a’ is offline", ""},
 		{"one, suspended", []fleet.Status{suspended("a", "ecs")}, queue.Item{Label: "ecs"}, "‘a’ is offline", ""},

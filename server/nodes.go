@@ -7,15 +7,12 @@ import (
 	"github.com/outwork-build/outwork/fleet"
 )
 
-// builtIn is the name of the node that is the controller's own machine.
-const builtIn fleet.NodeName = "built-in"
-
 // nodes brings the nodes of this machine into the roster, as the configuration names them, removes those that it names no
 // more, and waits for the end.
 func (s *Server) nodes(ctx context.Context) error {
 	want := s.cfg.Nodes
 	if s.cfg.Executors > 0 {
-		want = append([]Local{{Name: builtIn, Executors: s.cfg.Executors}}, want...)
+		want = append([]Local{{Name: fleet.BuiltIn, Executors: s.cfg.Executors}}, want...)
 	}
 	named := map[fleet.NodeName]bool{}
 	for _, l := range want {
