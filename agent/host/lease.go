@@ -54,6 +54,7 @@ type lease struct {
 	steps    map[agent.StepID]*step
 	byKey    map[string]*step
 	running  int
+	scripts  []string      // empty files in Tmp, for the scripts of steps to come
 	link     *link         // nil while there is no shim
 	unsure   chan struct{} // while a shim is there and does not answer; closed when it does or is gone
 	deadline int64         // of a Kill lease, by shim.Now

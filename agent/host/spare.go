@@ -111,6 +111,39 @@ func (s *spares) retireFolder(dir string) bool {
 	return s.keep(&s.folders, dir)
 }
 
+// writeScript makes a step's script, of a file that an ended step of the lease left when there is one. Call it with l.mu held.
+func (l *lease) writeScript(path string, text []byte) error {
+	if n := len(l.scripts); n > 0 {
+		spare := l.scripts[n-1]
+		l.scripts = l.scripts[:n-1]
+		_ = os.Rename(spare, path) // a step may have removed it: then the file is made
+	}
+	err := os.WriteFile(path, text, 0o700)
+	if errors.Is(err, os.ErrNotExist) {
+		if err = os.MkdirAll(l.work.Tmp, 0o755); err == nil {
+			err = os.WriteFile(path, text, 0o700)
+		}
+	}
+	return err
+}
+
+// retireScript empties an ended step's script and keeps the file for the lease's next one, or removes it. A file that a step has
+// changed the nature of, or given another name, is not used again. Call it with l.mu held.
+func (l *lease) retireScript(path string) error {
+	fi, err := os.Lstat(path)
+	if err != nil {
+		return err
+	}
+	if fi.Mode() != 0o700 || !onlyName(fi) || len(l.scripts) >= maxScripts || os.Truncate(path, 0) != nil {
+		return os.Remove(path)
+	}
+	l.scripts = append(l.scripts, path)
+	return nil
+}
+
+// maxScripts bounds the empty scripts in a lease's Tmp: as many as its steps may run side by side in ordinary pipelines.
+const maxScripts = 8
+
 // bury removes everything of a closed lease but its workspace. Call it with l.mu held, when nothing runs.
 func (l *lease) bury() error {
 	l.buried = true

@@ -171,10 +171,7 @@ func (l *lease) prepare(r agent.StartRequest, st *step) (*shim.Start, error) {
 	}
 	if r.Script != nil {
 		st.Script = filepath.Base(script) + ext
-		if err := os.MkdirAll(l.work.Tmp, 0o755); err != nil {
-			return nil, err
-		}
-		if err := os.WriteFile(script+ext, r.Script, 0o700); err != nil {
+		if err := l.writeScript(script+ext, r.Script); err != nil {
 			return nil, err
 		}
 	}
@@ -263,7 +260,7 @@ func (h *Host) Forget(ctx context.Context, id agent.Lease, s agent.StepID) error
 		errs = append(errs, os.Remove(st.stdout()))
 	}
 	if st.Script != "" {
-		errs = append(errs, os.Remove(filepath.Join(l.work.Tmp, st.Script)))
+		errs = append(errs, l.retireScript(filepath.Join(l.work.Tmp, st.Script)))
 	}
 	for _, err := range errs {
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
