@@ -26,7 +26,7 @@ func (r *Runner) Check(script string, strict bool) (Checked, error) {
 		if model, err = jenkinsfile.Model(file, known); model != nil {
 			c.Declarative, c.Warnings = true, model.Warnings
 			if err == nil {
-				err = declarative.Check(model)
+				err = declarative.Check(file, model)
 			}
 		}
 	}

@@ -24,7 +24,7 @@ func (u *run) program(file *jenkinsfile.File, entries []interp.Entry, stop conte
 		return nil, err
 	}
 	if model != nil {
-		if err := declarative.Check(model); err != nil {
+		if err := declarative.Check(file, model); err != nil {
 			return nil, err
 		}
 		for i, w := range model.Warnings {
@@ -106,7 +106,7 @@ func (u *run) fillParams(ps []build.Parameter) {
 }
 
 // Output implements step.Run. The text of a thread ("b:" and its path) is cut into one stream for each stretch in a stage, so that
-// every line belongs to its stage; a stretch is named by where it begins, which is the same on replay.
+// every line belongs to its stage, and another when timestamps begin or end; a stretch is named by where it begins, which is the same on replay.
 func (u *run) Output(a step.Address, stage string) step.Stream {
 	if strings.HasPrefix(string(a), "b:") {
 		return &stretch{u: u, thread: string(a), stage: stage}
@@ -121,6 +121,7 @@ type stretch struct {
 	thread, stage string
 
 	mu    sync.Mutex
+	stamp bool
 	first int64
 	to    *log.Stream // nil before the first byte
 }
@@ -128,8 +129,18 @@ type stretch struct {
 func (s *stretch) open(off int64) *log.Stream {
 	if s.to == nil {
 		s.first, s.to = off, s.u.out.Stream(fmt.Sprintf("%s@%d", s.thread, off), s.stage)
+		if s.stamp {
+			s.to.Stamp()
+		}
 	}
 	return s.to
+}
+
+// Stamp implements step.Stamper.
+func (s *stretch) Stamp() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stamp = true
 }
 
 func (s *stretch) WriteAt(p []byte, off int64) (int, error) {

@@ -6,8 +6,6 @@
 package declarative
 
 import (
-	"fmt"
-
 	"github.com/outwork-build/outwork/build"
 	"github.com/outwork-build/outwork/pipeline/interp"
 	"github.com/outwork-build/outwork/pipeline/jenkinsfile"
@@ -26,49 +24,6 @@ func Form(p *jenkinsfile.Pipeline, steps map[string]step.Step, scm value.Value) 
 		d.ran = true
 		return nil, d.run(t)
 	}
-}
-
-// Check refuses what a model may say and this package cannot do, before anything runs.
-func Check(p *jenkinsfile.Pipeline) error {
-	if err := checkAgent(p.Agent); err != nil {
-		return err
-	}
-	return checkStages(p.Stages)
-}
-
-func checkStages(list []*jenkinsfile.Stage) error {
-	for _, s := range list {
-		if s.Input != nil {
-			return unsupported(s.Input, fmt.Sprintf("input in stage %q", s.Name))
-		}
-		if err := checkAgent(s.Agent); err != nil {
-			return err
-		}
-		if s.Matrix != nil {
-			if err := checkStages([]*jenkinsfile.Stage{s.Matrix.Cell}); err != nil {
-				return err
-			}
-		}
-		if err := checkStages(s.Children()); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func checkAgent(a *jenkinsfile.Agent) error {
-	if a == nil {
-		return nil
-	}
-	switch a.Kind {
-	case "any", "none", "label", "node":
-		return nil
-	}
-	return unsupported(a, "agent "+a.Kind)
-}
-
-func unsupported(n jenkinsfile.Node, what string) error {
-	return jenkinsfile.Errors{{Pos: n.Span().Start, File: "WorkflowScript", Message: what + " is not supported"}}
 }
 
 // driver is one evaluation.

@@ -126,3 +126,8 @@ func sourceLine(source string, off int) string {
 	}
 	return line
 }
+
+// Error makes an error at a place of the file, for whoever checks a parsed script further.
+func (f *File) Error(pos Pos, format string, args ...any) *Error {
+	return newError(f.Name, f.Source, pos, format, args...)
+}
