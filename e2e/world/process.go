@@ -28,7 +28,7 @@ func start(t testing.TB, binary string, args ...string) *process {
 	t.Helper()
 	p := &process{cmd: exec.Command(binary, args...), end: make(chan struct{}), said: make(chan struct{})}
 	p.cmd.Stdout, p.cmd.Stderr = p, p
-	p.cmd.Env = append(os.Environ(), "OUTWORK_URL=", "OUTWORK_TOKEN=")
+	p.cmd.Env = append(os.Environ(), "OUTWORK_URL=", "OUTWORK_TOKEN=", "GOTRACEBACK=all")
 	// A shim inherits no pipe of ours, so that waiting ends with the process; should one be inherited, it ends all the same.
 	p.cmd.WaitDelay = time.Second
 	if err := p.cmd.Start(); err != nil {
