@@ -18,7 +18,7 @@ func (s *server) admin(mux *http.ServeMux) {
 		func(ctx context.Context, in *struct{ Body api.Check }) (*body[api.Checked], error) {
 			return ok(s.Check(in.Body.Script, in.Body.Strict)), nil
 		})
-	register(s, route{method: "GET", path: "/admin/backup", id: "backup", summary: "A consistent copy of the ledger", tag: "admin", scope: auth.Admin},
+	register(s, route{method: "GET", path: "/admin/backup", id: "backup", summary: "A consistent copy of the ledger", tag: "admin", scope: auth.Admin, produces: "application/vnd.sqlite3"},
 		func(ctx context.Context, _ *struct{}) (*huma.StreamResponse, error) {
 			pr, pw := io.Pipe()
 			go func() { pw.CloseWithError(s.Backup(ctx, pw)) }()
@@ -48,7 +48,7 @@ func (s *server) admin(mux *http.ServeMux) {
 			if err == nil {
 				err = fault.New(fault.Unauthenticated, "only an agent with its credential can connect here")
 			}
-			http.Error(w, err.Error(), http.StatusUnauthorized)
+			writeFailure(w, err)
 			return
 		}
 		s.Connect(w, r, id.Node)
@@ -60,13 +60,8 @@ func (s *server) admin(mux *http.ServeMux) {
 func (s *server) events() {
 	sse.Register(s.api, huma.Operation{OperationID: "events", Method: "GET", Path: "/api/v1/events", Summary: "Server-sent events: topics that changed",
 		Tags: []string{"events"}, Security: []map[string][]string{{"token": {}}, {"session": {}}},
-		Middlewares: huma.Middlewares{func(hc huma.Context, next func(huma.Context)) {
-			if err := auth.Require(hc.Context(), auth.Read); err != nil {
-				huma.WriteErr(s.api, hc, statusOf(fault.Of(err)), err.Error())
-				return
-			}
-			next(hc)
-		}},
+		Description: "Needs the scope read. Every topic comes once at the start.", Errors: []int{http.StatusUnauthorized, http.StatusForbidden},
+		Middlewares: huma.Middlewares{s.needs(auth.Read)},
 	}, map[string]any{"changed": api.Event{}}, func(ctx context.Context, _ *struct{}, send sse.Sender) {
 		changed, cancel := s.Changes()
 		defer cancel()

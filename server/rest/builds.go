@@ -23,17 +23,17 @@ import (
 // InBuild names a build.
 type InBuild struct {
 	JobPath
-	Number int `path:"number" minimum:"1"`
+	Number int `path:"number" doc:"Number of the build." minimum:"1"`
 }
 
 func (p InBuild) id() build.ID { return build.ID{Job: build.JobName(p.Job), Number: p.Number} }
 
 func (s *server) builds() {
 	type filter struct {
-		Job    string `query:"job" maxLength:"1000"`
-		State  string `query:"state" enum:"queued,running,finished"`
+		Job    string `query:"job" maxLength:"1000" doc:"Only builds of this job."`
+		State  string `query:"state" enum:"queued,running,finished" doc:"Only builds in this state."`
 		Before int    `query:"before" minimum:"0" doc:"With job: only numbers below this one."`
-		Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"100"`
+		Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"100" doc:"At most so many."`
 	}
 	register(s, route{method: "GET", path: "/builds", id: "list-builds", summary: "List builds, newest first", tag: "builds", scope: auth.Read},
 		func(ctx context.Context, in *filter) (*body[[]api.Build], error) {
@@ -106,7 +106,7 @@ func (s *server) builds() {
 			}
 			return list(out), err
 		})
-	register(s, route{method: "GET", path: "/jobs/{job}/builds/{number}/artifacts/{path...}", id: "get-artifact", summary: "Fetch an archived file", tag: "builds", scope: auth.Read}, s.artifact)
+	register(s, route{method: "GET", path: "/jobs/{job}/builds/{number}/artifacts/{path...}", id: "get-artifact", summary: "Fetch an archived file", tag: "builds", scope: auth.Read, produces: "application/octet-stream"}, s.artifact)
 }
 
 func (s *server) readBuild(ctx context.Context, id build.ID) (*body[api.Build], error) {
@@ -150,7 +150,7 @@ func (s *server) artifactURL(id build.ID, file string) string {
 // and shown in place only when it is plain text or a picture.
 func (s *server) artifact(ctx context.Context, in *struct {
 	InBuild
-	Path string `path:"path"`
+	Path string `path:"path" doc:"Path of the file as the build archived it; may hold slashes."`
 }) (*huma.StreamResponse, error) {
 	as, err := s.Details.Artifacts(ctx, in.id())
 	if err != nil {

@@ -28,12 +28,12 @@ func line(l buildlog.Line) api.LogLine {
 }
 
 func (s *server) logs() {
-	register(s, route{method: "GET", path: "/jobs/{job}/builds/{number}/log", id: "get-log", summary: "The console log as plain text, live with follow", tag: "logs", scope: auth.Read}, s.plainLog)
+	register(s, route{method: "GET", path: "/jobs/{job}/builds/{number}/log", id: "get-log", summary: "The console log as plain text, live with follow", tag: "logs", scope: auth.Read, produces: "text/plain"}, s.plainLog)
 	register(s, route{method: "GET", path: "/jobs/{job}/builds/{number}/log/lines", id: "list-log-lines", summary: "Lines of the console log", tag: "logs", scope: auth.Read},
 		func(ctx context.Context, in *struct {
 			InBuild
-			From  int64 `query:"from" minimum:"1" default:"1"`
-			Count int   `query:"count" minimum:"1" maximum:"10000" default:"1000"`
+			From  int64 `query:"from" minimum:"1" default:"1" doc:"Number of the first line."`
+			Count int   `query:"count" minimum:"1" maximum:"10000" default:"1000" doc:"At most so many lines."`
 		}) (*body[api.LogPage], error) {
 			l, err := s.openLog(ctx, in.id())
 			if err != nil {
@@ -50,8 +50,8 @@ func (s *server) logs() {
 	register(s, route{method: "GET", path: "/jobs/{job}/builds/{number}/log/search", id: "search-log", summary: "Lines that match an RE2 expression", tag: "logs", scope: auth.Read},
 		func(ctx context.Context, in *struct {
 			InBuild
-			Query string `query:"q" minLength:"1" maxLength:"1000" required:"true"`
-			Limit int    `query:"limit" minimum:"1" maximum:"10000" default:"100"`
+			Query string `query:"q" minLength:"1" maxLength:"1000" required:"true" doc:"The expression."`
+			Limit int    `query:"limit" minimum:"1" maximum:"10000" default:"100" doc:"At most so many lines."`
 			From  int64  `query:"from" minimum:"1" default:"1" doc:"First line to look at."`
 		}) (*body[[]api.LogLine], error) {
 			l, err := s.openLog(ctx, in.id())
@@ -71,8 +71,8 @@ func (s *server) logs() {
 // plainLog streams the console. A follower is answered until the build has ended; a follower that is gone ends it too.
 func (s *server) plainLog(ctx context.Context, in *struct {
 	InBuild
-	Offset int64 `query:"offset" minimum:"0"`
-	Follow bool  `query:"follow"`
+	Offset int64 `query:"offset" minimum:"0" doc:"Byte to begin with."`
+	Follow bool  `query:"follow" doc:"Go on until the build has ended."`
 }) (*huma.StreamResponse, error) {
 	l, err := s.openLog(ctx, in.id())
 	if err != nil {

@@ -18,7 +18,7 @@ import (
 
 // NodePath names a node.
 type NodePath struct {
-	Node string `path:"node" maxLength:"200"`
+	Node string `path:"node" doc:"Name of the node." maxLength:"200"`
 }
 
 func (p NodePath) name() fleet.NodeName { return fleet.NodeName(p.Node) }
@@ -51,7 +51,7 @@ func (s *server) nodes() {
 		func(ctx context.Context, in *NodePath) (*empty, error) {
 			return nil, s.Fleet.ClearOffline(ctx, in.name())
 		})
-	register(s, route{method: "GET", path: "/nodes/{node}/log", id: "get-node-log", summary: "The end of a node's connection log", tag: "nodes", scope: auth.Read},
+	register(s, route{method: "GET", path: "/nodes/{node}/log", id: "get-node-log", summary: "The end of a node's connection log", tag: "nodes", scope: auth.Read, produces: "text/plain"},
 		func(ctx context.Context, in *NodePath) (*huma.StreamResponse, error) {
 			data, _, err := s.Fleet.Log(in.name(), 0)
 			if err != nil {

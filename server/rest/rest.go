@@ -6,10 +6,12 @@ package rest
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"log/slog"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -109,8 +111,9 @@ func (s *server) fail(err error) error {
 	return f
 }
 
-// huma makes the errors of its own validation through a package variable: it is set once, to our shape.
-var shapeErrors = sync.OnceFunc(func() {
+// huma makes the errors of its own validation through a package variable: it is set once, to our shape. Our lists are never null.
+var shape = sync.OnceFunc(func() {
+	huma.DefaultArrayNullable = false
 	huma.NewError = func(status int, msg string, errs ...error) huma.StatusError {
 		f := &failure{status, api.Failure{Kind: kindOf(status).String(), Message: msg}}
 		for _, err := range errs {
@@ -145,7 +148,7 @@ func kindOf(status int) fault.Kind {
 // New puts the API's routes on mux, below /api/v1, and the OpenAPI document at /api/v1/openapi.json. The caller wraps mux with
 // auth.Authority.Middleware and http.CrossOriginProtection.
 func New(mux *http.ServeMux, cfg Config) huma.API {
-	shapeErrors()
+	shape()
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
@@ -167,7 +170,21 @@ func New(mux *http.ServeMux, cfg Config) huma.API {
 	s.agents()
 	s.admin(mux)
 	s.events()
+	mux.HandleFunc("/api/", s.unknown)
 	return s.api
+}
+
+// unknown answers for paths and methods that no operation has.
+func (s *server) unknown(w http.ResponseWriter, r *http.Request) {
+	writeFailure(w, fault.New(fault.NotFound, "the API has no %s %s: see /api/v1/openapi.json", r.Method, r.URL.Path))
+}
+
+// writeFailure answers with an error outside of the operations.
+func writeFailure(w http.ResponseWriter, err error) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(statusOf(fault.Of(err)))
+	json.NewEncoder(w).Encode(api.Failure{Kind: fault.Of(err).String(), Message: err.Error()})
 }
 
 // open is the scope of operations that need no login.
@@ -177,8 +194,20 @@ const open auth.Scope = ""
 type route struct {
 	method, path, id, summary, tag string
 	scope                          auth.Scope
-	status                         int // of success; 0 is 200
-	maxBody                        int64
+	status                         int    // of success; 0 is 200
+	maxBody                        int64  // bytes of the request's body; 0 is 1 MiB
+	produces                       string // media type of an answer that is a stream; "" is what the answer's type says
+}
+
+// needs refuses callers without the scope, before anything else of the request is looked at.
+func (s *server) needs(scope auth.Scope) func(huma.Context, func(huma.Context)) {
+	return func(hc huma.Context, next func(huma.Context)) {
+		if err := auth.Require(hc.Context(), scope); err != nil {
+			huma.WriteErr(s.api, hc, statusOf(fault.Of(err)), err.Error())
+			return
+		}
+		next(hc)
+	}
 }
 
 func register[I, O any](s *server, r route, h func(context.Context, *I) (*O, error)) {
@@ -188,13 +217,15 @@ func register[I, O any](s *server, r route, h func(context.Context, *I) (*O, err
 		op.Security = []map[string][]string{{"token": {}}, {"session": {}}}
 		op.Errors = append(op.Errors, http.StatusUnauthorized, http.StatusForbidden)
 		op.Description = "Needs the scope " + string(r.scope) + "."
+		op.Middlewares = huma.Middlewares{s.needs(r.scope)}
+	}
+	if r.produces != "" {
+		op.Responses = map[string]*huma.Response{"200": {Description: "OK", Content: map[string]*huma.MediaType{r.produces: {Schema: &huma.Schema{Type: "string"}}}}}
+	}
+	if strings.Contains(r.path, "{") {
+		op.Errors = append(op.Errors, http.StatusNotFound)
 	}
 	huma.Register(s.api, op, func(ctx context.Context, in *I) (*O, error) {
-		if r.scope != open {
-			if err := auth.Require(ctx, r.scope); err != nil {
-				return nil, s.fail(err)
-			}
-		}
 		out, err := h(ctx, in)
 		if err != nil {
 			return nil, s.fail(err)

@@ -92,7 +92,7 @@ func (s *server) session() {
 		})
 	register(s, route{method: "DELETE", path: "/tokens/{id}", id: "revoke-token", summary: "End a token", tag: "session", scope: auth.Read, status: http.StatusNoContent},
 		func(ctx context.Context, in *struct {
-			ID string `path:"id"`
+			ID string `path:"id" doc:"ID of the token."`
 		}) (*empty, error) {
 			return nil, s.Auth.Revoke(ctx, auth.From(ctx), in.ID)
 		})

@@ -99,7 +99,7 @@ func New(mux *http.ServeMux, cfg Config) error {
 	mux.HandleFunc("GET /login", s.loginPage)
 	mux.HandleFunc("POST /login", s.login)
 	mux.HandleFunc("POST /logout", s.logout)
-	mux.HandleFunc("GET /", s.notFound)
+	mux.HandleFunc("/", s.notFound)
 	return nil
 }
 
