@@ -13,6 +13,7 @@ import (
 
 	"github.com/outwork-build/outwork/build"
 	buildlog "github.com/outwork-build/outwork/build/log"
+	"github.com/outwork-build/outwork/queue"
 )
 
 // stageNode is a stage in the tree of a build's page.
@@ -78,21 +79,20 @@ func (s *site) build(w http.ResponseWriter, r *http.Request) error {
 		}
 		arts = append(arts, artifact{a, template.URL(fmt.Sprintf("/api/v1/jobs/%s/builds/%d/artifacts/%s", url.PathEscape(string(id.Job)), id.Number, strings.Join(segs, "/")))})
 	}
-	why := ""
+	var waits []waiting
 	for _, st := range s.Queue.Snapshot() {
-		if st.Item.Build == id && st.Grant == nil {
+		if st.Item.Build == id && st.State == queue.Waiting && len(waits) < 10 {
 			if x, err := s.Queue.Why(r.Context(), st.Item.ID); err == nil {
-				why = x.Summary
+				waits = append(waits, waiting{st, x.Summary})
 			}
-			break
 		}
 	}
 	return s.show(w, r, "build", view{Title: id.String(), Section: "jobs", Topics: "builds queue", Data: struct {
 		Build     row
 		Stages    []*stageNode
 		Artifacts []artifact
-		Why       string
-	}{s.row(b), s.stageTree(stages), arts, why}})
+		Waits     []waiting
+	}{s.row(b), s.stageTree(stages), arts, waits}})
 }
 
 // pageLines is how many lines a page of a log without JavaScript has.
@@ -155,12 +155,14 @@ type chunk struct {
 	Lines []string `json:"lines"` // HTML, one a line
 }
 
-// state is what the live view needs to know of a whole log.
+// state is what the live view needs to know of a whole log. Ranges only grow at their end: Stages holds those from index At on.
 type state struct {
 	Total    int64                 `json:"total"`
 	Finished bool                  `json:"finished"`
+	At       int                   `json:"at"`
 	Stages   []buildlog.StageRange `json:"stages"`
-	Names    map[string]string     `json:"names"` // stage id → name
+	Names    map[string]string     `json:"names"`   // stage id → name
+	Parents  map[string]string     `json:"parents"` // stage id → id of the stage it stands in
 }
 
 func (s *site) lines(w http.ResponseWriter, r *http.Request) error {
@@ -198,18 +200,21 @@ func (s *site) live(w http.ResponseWriter, r *http.Request) error {
 	w.Header().Set("X-Accel-Buffering", "no")
 	rc := http.NewResponseController(w)
 	rc.SetWriteDeadline(time.Time{})
+	told := 0
 	tell := func() error {
+		st := state{Finished: l.Finished(), Total: l.Lines(), Names: map[string]string{}, Parents: map[string]string{}}
 		ranges, err := l.Stages()
 		if err != nil {
 			return err
 		}
-		st := state{Total: l.Lines(), Finished: l.Finished(), Stages: ranges, Names: map[string]string{}}
+		st.At = min(told, len(ranges))
+		st.Stages, told = ranges[st.At:], max(0, len(ranges)-1) // the last one may have grown by the next time
 		stages, err := s.Details.Stages(r.Context(), id)
 		if err != nil {
 			return err
 		}
 		for _, x := range stages {
-			st.Names[x.ID] = x.Name
+			st.Names[x.ID], st.Parents[x.ID] = x.Name, x.Parent
 		}
 		data, err := json.Marshal(st)
 		if err != nil {

@@ -14,28 +14,49 @@ export function viewer(root) {
   root.querySelector(".tools").hidden = false; view.hidden = false;
 
   const chunks = new Map();   // chunk number → {lines, complete, wanted}
-  let log = { total: 0, finished: false, stages: [], names: {} };
-  const folded = new Set();   // starts (line numbers) of folded runs
-  let runs = [];              // folded runs in order: {first, end}
+  const log = { total: 0, finished: false, stages: [], names: {}, parents: {} };
+  const folded = new Set();   // ids of folded stages
+  let anchors = new Map();    // line → stage whose first line it is and that has more
+  let lengths = new Map();    // stage → lines of it and of the stages within
+  let hidden = [];            // lines that folding hides: [first, end) in order, none touching another
   let hits = parseHash();
-  let programmatic = false;
+  let placed = -1;            // where this program scrolled to last
 
-  // Lines ⇄ rows: a folded run of lines is one row.
-  function foldRuns() {
-    runs = log.stages.filter((s) => s.stage && folded.has(s.first)).map((s) => ({ first: s.first, end: s.end }));
+  // Lines ⇄ rows. A stage may have many runs of lines, between those of its parallel siblings; it folds as a whole into its first.
+  const within = (id) => { const all = []; for (; id && all.length < 100; id = log.parents[id]) all.push(id); return all; };
+  function arrange() {
+    const first = new Map();
+    lengths = new Map();
+    for (const r of log.stages) {
+      if (!r.stage) continue;
+      if (!first.has(r.stage)) first.set(r.stage, r.first);
+      for (const id of within(r.stage)) lengths.set(id, (lengths.get(id) || 0) + r.end - r.first);
+    }
+    anchors = new Map();
+    for (const [id, line] of first) if (lengths.get(id) > 1) anchors.set(line, id);
+    hidden = [];
+    if (!folded.size) return;
+    const hide = (from, to) => {
+      const last = hidden[hidden.length - 1];
+      if (from >= to) return;
+      if (last && last.end === from) last.end = to; else hidden.push({ first: from, end: to });
+    };
+    for (const r of log.stages) {
+      const shut = within(r.stage).filter((id) => folded.has(id)).pop(); // the outermost
+      if (!shut) continue;
+      const keep = first.get(shut);
+      if (keep >= r.first && keep < r.end) { hide(r.first, keep); hide(keep + 1, r.end); } else hide(r.first, r.end);
+    }
   }
-  function rowCount() { return log.total - runs.reduce((n, r) => n + (Math.min(r.end, log.total + 1) - r.first - 1), 0); }
-  function lineAt(row) { // line number of a row, both from 0/1
+  function rowCount() { return log.total - hidden.reduce((n, h) => n + h.end - h.first, 0); }
+  function lineAt(row) { // line number of a row; rows count from 0, lines from 1
     let line = row + 1;
-    for (const r of runs) { if (line <= r.first) break; line += r.end - r.first - 1; }
+    for (const h of hidden) { if (line < h.first) break; line += h.end - h.first; }
     return line;
   }
   function rowOf(line) {
     let row = line - 1;
-    for (const r of runs) {
-      if (line <= r.first) break;
-      row -= Math.min(line, r.end - 1) - r.first;
-    }
+    for (const h of hidden) { if (line < h.first) break; row -= Math.min(line, h.end) - h.first; }
     return row;
   }
 
@@ -66,13 +87,14 @@ export function viewer(root) {
   }
 
   function scale() { return Math.max(1, rowCount() * ROW / MAX); }
+  function place(top) { view.scrollTop = top; placed = view.scrollTop; }
   let drawing = false;
   function draw() { if (!drawing) { drawing = true; requestAnimationFrame(render); } }
   function render() {
     drawing = false;
     const count = rowCount(), k = scale();
     space.style.height = Math.min(MAX, count * ROW) + "px";
-    if (follow.checked) { programmatic = true; view.scrollTop = view.scrollHeight; }
+    if (follow.checked) place(view.scrollHeight);
     const top = view.scrollTop * k, height = view.clientHeight;
     const first = Math.max(0, Math.min(Math.floor(top / ROW), count - Math.floor(height / ROW)) - 10);
     const last = Math.min(count, first + Math.ceil(height / ROW) + 20);
@@ -87,20 +109,19 @@ export function viewer(root) {
     const el = document.createElement("div");
     el.className = "row"; el.dataset.line = line;
     if (hits && line >= hits[0] && line <= hits[1]) el.classList.add("hit");
-    const run = log.stages.find((s) => s.stage && s.first === line && s.end - s.first > 1);
-    const fold = document.createElement("button");
-    fold.className = run ? "fold" : "fold blank";
-    if (run) {
-      const shut = folded.has(line);
-      fold.textContent = shut ? "▸" : "▾"; fold.dataset.fold = line;
-      fold.setAttribute("aria-expanded", String(!shut)); fold.setAttribute("aria-label", `Stage ${log.names[run.stage] || ""}`);
-    } else { fold.tabIndex = -1; }
+    const stage = anchors.get(line), shut = stage && folded.has(stage);
+    const fold = document.createElement(stage ? "button" : "span");
+    fold.className = stage ? "fold" : "fold blank";
+    if (stage) {
+      fold.textContent = shut ? "▸" : "▾"; fold.dataset.fold = stage;
+      fold.setAttribute("aria-expanded", String(!shut)); fold.setAttribute("aria-label", `Stage ${log.names[stage] || ""}`);
+    }
     const a = document.createElement("a");
     a.href = "#L" + line; a.textContent = line; a.tabIndex = -1;
     const code = document.createElement("code");
-    if (run && folded.has(line)) {
+    if (shut) {
       el.classList.add("folded");
-      code.textContent = `${log.names[run.stage] || "stage"} · ${run.end - run.first} lines`;
+      code.textContent = `${log.names[stage] || "stage"} · ${lengths.get(stage).toLocaleString()} lines`;
     } else {
       const n = Math.floor((line - 1) / CHUNK), html = chunk(n).lines[(line - 1) % CHUNK];
       if (html !== undefined) code.innerHTML = html;
@@ -115,30 +136,36 @@ export function viewer(root) {
   }
   function go(line) {
     follow.checked = false;
-    for (const r of runs) if (line > r.first && line < r.end) folded.delete(r.first);
-    foldRuns();
-    programmatic = true;
+    const run = log.stages.find((r) => line >= r.first && line < r.end);
+    if (run) for (const id of within(run.stage)) folded.delete(id);
+    arrange();
     space.style.height = Math.min(MAX, rowCount() * ROW) + "px";
-    view.scrollTop = Math.max(0, rowOf(line) * ROW / scale() - view.clientHeight / 3);
+    place(Math.max(0, rowOf(line) * ROW / scale() - view.clientHeight / 3));
     draw();
   }
 
   view.addEventListener("scroll", () => {
     const end = view.scrollTop + view.clientHeight >= view.scrollHeight - 2 * ROW;
-    if (!programmatic) follow.checked = end && !log.finished;
-    programmatic = false;
+    if (view.scrollTop !== placed) { placed = -1; follow.checked = end && !log.finished; }
     draw();
   }, { passive: true });
   follow.addEventListener("change", draw);
   rows.addEventListener("click", (e) => {
-    const line = Number(e.target.dataset?.fold);
-    if (line) { folded.has(line) ? folded.delete(line) : folded.add(line); follow.checked = false; foldRuns(); draw(); return; }
+    const stage = e.target.dataset?.fold;
+    if (stage) {
+      folded.has(stage) ? folded.delete(stage) : folded.add(stage);
+      follow.checked = false;
+      arrange(); render();
+      rows.querySelector(`[data-fold="${CSS.escape(stage)}"]`)?.focus({ preventScroll: true });
+      return;
+    }
     const a = e.target.closest("a");
     if (a && e.shiftKey && hits) { e.preventDefault(); const l = Number(a.textContent); history.replaceState(null, "", `#L${Math.min(l, hits[0])}-L${Math.max(l, hits[0])}`); hits = parseHash(); draw(); }
   });
   view.addEventListener("keydown", (e) => {
-    if (e.key === "Home") { follow.checked = false; view.scrollTop = 0; e.preventDefault(); }
-    if (e.key === "End") { view.scrollTop = view.scrollHeight; e.preventDefault(); }
+    if (e.target !== view) return;
+    if (e.key === "Home") { follow.checked = false; place(0); draw(); e.preventDefault(); }
+    if (e.key === "End") { follow.checked = !log.finished; place(view.scrollHeight); draw(); e.preventDefault(); }
   });
   window.addEventListener("hashchange", () => {
     const stage = /^#stage=(.+)$/.exec(decodeURIComponent(location.hash));
@@ -151,12 +178,14 @@ export function viewer(root) {
   let first = true;
   const live = new EventSource(base + "/live");
   live.onmessage = (e) => {
-    log = JSON.parse(e.data);
-    log.stages ||= [];
-    foldRuns();
+    const news = JSON.parse(e.data);
+    log.stages.length = Math.min(log.stages.length, news.at);
+    log.stages.push(...(news.stages || []));
+    log.total = news.total; log.finished = news.finished; log.names = news.names; log.parents = news.parents;
+    arrange();
     if (first) {
       first = false;
-      if (log.finished) follow.checked = false;
+      if (log.finished) follow.checked = false; // begins at the top
       const stage = /^#stage=(.+)$/.exec(decodeURIComponent(location.hash));
       const s = stage && log.stages.find((x) => x.stage === stage[1]);
       if (hits) go(hits[0]); else if (s) go(s.first);
