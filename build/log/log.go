@@ -39,7 +39,8 @@ type Config struct {
 	MaxLine int          // bytes of a line that Range hands out; 0 is 16 KiB
 	// Registry gets the metrics; nil keeps none.
 	Registry prometheus.Registerer
-	MaxOpen  int // logs whose files are open at once (four descriptors each); 0 is 128. More only while more are in use
+	Now      func() time.Time // the time that Stream.Stamp shows; nil is time.Now
+	MaxOpen  int              // logs whose files are open at once (four descriptors each); 0 is 128. More only while more are in use
 }
 
 func (c *Config) defaults() error {
@@ -48,6 +49,9 @@ func (c *Config) defaults() error {
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Now == nil {
+		c.Now = time.Now
 	}
 	if c.MaxSize == 0 {
 		c.MaxSize = 1 << 30

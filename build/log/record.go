@@ -29,12 +29,13 @@ const (
 type kind uint8
 
 const (
-	kindData   kind = iota + 1 // bytes of the stream
-	kindMark                   // bytes that the log put in: a newline that ends another's line, a line about the log itself
-	kindGap                    // a line that says that bytes of the stream are missing
-	kindLimit                  // the line that says that the log is full; only kindDrop, kindMark and kindFinish follow
-	kindDrop                   // no bytes: stream bytes that were counted and not kept
-	kindFinish                 // no bytes: the log is complete; the last record. received is the number of streams
+	kindData    kind = iota + 1 // bytes of the stream
+	kindMark                    // bytes that the log put in: a newline that ends another's line, a line about the log itself
+	kindGap                     // a line that says that bytes of the stream are missing
+	kindLimit                   // the line that says that the log is full; only kindDrop, kindMark and kindFinish follow
+	kindDrop                    // no bytes: stream bytes that were counted and not kept
+	kindFinish                  // no bytes: the log is complete; the last record. received is the number of streams
+	kindStamped                 // bytes of the stream, and the time before each line that begins among them
 )
 
 type record struct {
@@ -80,7 +81,7 @@ func decode(b []byte) (record, bool) {
 		stream:   le.Uint32(b[36:]),
 		sum:      le.Uint32(b[40:]),
 	}
-	ok := r.off >= 0 && r.received >= 0 && r.line >= 0 && r.line <= r.off && r.kind >= kindData && r.kind <= kindFinish &&
+	ok := r.off >= 0 && r.received >= 0 && r.line >= 0 && r.line <= r.off && r.kind >= kindData && r.kind <= kindStamped &&
 		r.length <= maxSegment && (r.kind != kindData || int64(r.length) <= r.received) &&
 		(r.kind != kindDrop && r.kind != kindFinish || r.length == 0)
 	return r, ok

@@ -151,7 +151,8 @@ func (l *Log) recover(f *files, index, console int64) error {
 	for {
 		r, p, ok := w.next()
 		if !ok || int(r.stream) > len(l.table) || r.kind == kindFinish && r.received != int64(len(l.table)) || r.received < owners[r.stream] || l.finished.Load() ||
-			r.kind == kindData && r.received != owners[r.stream]+int64(r.length) {
+			r.kind == kindData && r.received != owners[r.stream]+int64(r.length) ||
+			r.kind == kindStamped && r.received > owners[r.stream]+int64(r.length) {
 			break
 		}
 		l.lines.add(f.lines, r, p)

@@ -33,6 +33,7 @@ type Stream struct {
 	received atomic.Int64
 
 	// Guarded by log.mu.
+	stamped   bool      // lines begin with their time
 	held      []byte    // bytes after received that are not in the console yet
 	since     time.Time // when the oldest of held came
 	last      time.Time // when the last byte came
@@ -206,8 +207,8 @@ func (s *Stream) emit(data []byte) (int, error) {
 			}
 			return len(data), s.drop(int64(len(data) - done))
 		}
-		n := int(min(int64(len(data)-done), maxSegment, l.room()))
-		if err := l.append(s, kindData, data[done:done+n], s.received.Load()+int64(n)); err != nil {
+		p, n, k := s.piece(data[done:])
+		if err := l.append(s, k, p, s.received.Load()+int64(n)); err != nil {
 			return done, err
 		}
 		done += n

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"strconv"
+	"strings"
 
 	"github.com/outwork-build/outwork/pipeline/jenkinsfile"
 	"github.com/outwork-build/outwork/pipeline/step"
@@ -40,6 +41,7 @@ type Thread struct {
 
 	out      step.Stream
 	outStage string
+	outStamp bool
 	outAt    int64
 	buf      bytes.Buffer
 }
@@ -145,12 +147,14 @@ func (t *Thread) Print(line string) {
 	if t.p.fatal.Load() != nil {
 		return // the thread is being unwound: in the next life it goes another way
 	}
-	if t.out != nil && t.outStage != t.scope.StageID {
+	// As in Jenkins, the lines that show the pipeline's structure bear no time.
+	stamp := t.scope.Timestamps && !strings.HasPrefix(line, "[Pipeline] ")
+	if t.out != nil && (t.outStage != t.scope.StageID || t.outStamp != stamp) {
 		t.closeStream()
 	}
 	if t.out == nil {
-		t.outStage = t.scope.StageID
-		t.out = t.p.run.Output("b:"+t.path, t.outStage)
+		t.outStage, t.outStamp = t.scope.StageID, stamp
+		t.out = step.Stamped(t.p.run.Output("b:"+t.path, t.outStage), stamp)
 	}
 	t.buf.WriteString(line)
 	t.buf.WriteByte('\n')

@@ -199,6 +199,17 @@ type Stream interface {
 	Close() error // ends a last line that has no newline
 }
 
+// Stamper is a Stream that can begin each line with its time, as `timestamps` wants. Received does not count that.
+type Stamper interface{ Stamp() }
+
+// Stamped returns s, its lines beginning with their time when on and when s is a Stamper. Ask for it before the first byte.
+func Stamped(s Stream, on bool) Stream {
+	if st, ok := s.(Stamper); ok && on {
+		st.Stamp()
+	}
+	return s
+}
+
 // Nodes gives executors to node blocks.
 type Nodes interface {
 	// Acquire waits for an executor, opens its lease on the machine, and returns it; called again with the same address it

@@ -19,6 +19,7 @@ type Process struct {
 	Node    *step.Node
 	Address step.Address
 	Stage   string             // Scope.StageID
+	Stamps  bool               // Scope.Timestamps
 	Request agent.StartRequest // Lease and Step are filled in
 	Grace   time.Duration      // between TERM and KILL when it is interrupted; 0 is 20 s
 }
@@ -41,7 +42,7 @@ func (p Process) Do(ctx context.Context) (agent.Exit, error) {
 	if p.Grace == 0 {
 		p.Grace = defaultGrace
 	}
-	out := p.Run.Output(p.Address, p.Stage)
+	out := step.Stamped(p.Run.Output(p.Address, p.Stage), p.Stamps)
 	defer out.Close()
 	var exit agent.Exit
 	started := false
@@ -115,7 +116,7 @@ func (p Process) stop(ctx context.Context, out step.Stream, why *value.Exception
 
 // note writes a line of ours, once, in a stream of its own: the process's is addressed by the bytes it wrote.
 func (p Process) note(key, line string) {
-	s := p.Run.Output(p.Address+step.Address(":"+key), p.Stage)
+	s := step.Stamped(p.Run.Output(p.Address+step.Address(":"+key), p.Stage), p.Stamps)
 	defer s.Close()
 	_, _ = s.WriteAt([]byte(line), 0)
 }

@@ -61,10 +61,10 @@ func policy(t step.Thread) agent.Policy {
 }
 
 func acquire(t step.Thread, r step.Request) (*step.Node, error) {
-	run, stage := t.Run(), t.Scope().StageID
+	run, stage, stamps := t.Run(), t.Scope().StageID, t.Scope().Timestamps
 	got, err := t.Do(step.Effect{Name: "node", Args: r, Run: func(ctx context.Context, a step.Address) (any, error) {
 		waiting := func(why string) {
-			out := run.Output(a+"/why", stage)
+			out := step.Stamped(run.Output(a+"/why", stage), stamps)
 			if out.Received() > 0 {
 				return // it was said before a restart, maybe in other words
 			}

@@ -36,7 +36,7 @@ func (Timeout) Run(t step.Thread, c *step.Call) (value.Value, error) {
 		return nil, err
 	}
 	t.Print("Timeout set to expire in " + Span(d))
-	timer := &alarm{end: end, run: t.Run(), address: t.Address(), stage: t.Scope().StageID}
+	timer := &alarm{end: end, run: t.Run(), address: t.Address(), stage: t.Scope().StageID, stamps: t.Scope().Timestamps}
 	v, err := t.Interruptible(func(in step.Interrupter) (value.Value, error) {
 		defer timer.start(in)()
 		return block(t, c, "", nil)
@@ -69,6 +69,7 @@ type alarm struct {
 	run     step.Run
 	address step.Address
 	stage   string
+	stamps  bool
 }
 
 // start arms the alarm; the returned function disarms it. A deadline that is over already fires at once: the run was resumed.
@@ -86,7 +87,8 @@ func (a *alarm) start(in step.Interrupter) (stop func()) {
 
 // announce prints its line once in the life of the run.
 func (a *alarm) announce() {
-	_, _ = a.run.Output(a.address+"/timeout", a.stage).WriteAt([]byte("Cancelling nested steps due to timeout\n"), 0)
+	out := step.Stamped(a.run.Output(a.address+"/timeout", a.stage), a.stamps)
+	_, _ = out.WriteAt([]byte("Cancelling nested steps due to timeout\n"), 0)
 }
 
 // exception carries the address in its trace, so that nested timeouts know their own.

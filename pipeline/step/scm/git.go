@@ -33,7 +33,7 @@ func (w wish) checkout(t step.Thread) (value.Value, error) {
 	}
 	scope := t.Scope()
 	abs, local := executor.Locate(scope, w.dir)
-	g := git{wish: w, run: t.Run(), node: scope.Node, stage: scope.StageID, dir: abs, env: gitEnv(executor.Env(t.Run(), scope))}
+	g := git{wish: w, run: t.Run(), node: scope.Node, stage: scope.StageID, stamps: scope.Timestamps, dir: abs, env: gitEnv(executor.Env(t.Run(), scope))}
 	raw, err := t.Do(step.Effect{Name: "checkout.look", Key: "look", Run: func(ctx context.Context, _ step.Address) (any, error) {
 		known := false
 		err := executor.Call(ctx, g.node, func(m agent.Machine) error {
@@ -54,7 +54,7 @@ func (w wish) checkout(t step.Thread) (value.Value, error) {
 		Name: "checkout", Args: []any{w.url, w.ref},
 		Run: func(ctx context.Context, a step.Address) (any, error) {
 			g := g // this run's own: commands are numbered from 1 each time
-			g.address, g.say = a, newConsole(g.run, a, g.stage)
+			g.address, g.say = a, newConsole(g.run, a, g.stage, g.stamps)
 			defer g.say.close()
 			return g.do(ctx, known)
 		},
@@ -95,6 +95,7 @@ type git struct {
 	run     step.Run
 	node    *step.Node
 	stage   string
+	stamps  bool
 	dir     string // absolute
 	env     map[string]string
 	address step.Address
@@ -105,7 +106,7 @@ type git struct {
 // git runs one command and returns its stdout and exit code.
 func (g *git) git(ctx context.Context, args ...string) (string, int, error) {
 	g.n++
-	p := executor.Process{Run: g.run, Node: g.node, Stage: g.stage, Address: command(g.address, g.n), Request: agent.StartRequest{
+	p := executor.Process{Run: g.run, Node: g.node, Stage: g.stage, Stamps: g.stamps, Address: command(g.address, g.n), Request: agent.StartRequest{
 		Argv: append([]string{"git", "-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false", "-c", "protocol.ext.allow=never", "-c", "submodule.recurse=false", "-c", "advice.detachedHead=false"}, args...),
 		Dir:  g.dir, Env: g.env, Capture: true,
 	}}

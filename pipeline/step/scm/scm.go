@@ -116,8 +116,8 @@ type console struct {
 	off int64
 }
 
-func newConsole(run step.Run, a step.Address, stage string) *console {
-	return &console{out: run.Output(a+":say", stage)}
+func newConsole(run step.Run, a step.Address, stage string, stamps bool) *console {
+	return &console{out: step.Stamped(run.Output(a+":say", stage), stamps)}
 }
 
 func (c *console) print(format string, args ...any) {

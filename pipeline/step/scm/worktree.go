@@ -38,7 +38,7 @@ func (s Checkout) copyTree(t step.Thread, src build.DirSource) (value.Value, err
 	abs, local := executor.Locate(scope, "")
 	c := treeCopy{src: src, blobs: s.Blobs, run: t.Run(), node: scope.Node, dir: local, list: listName(scope.Node, abs)}
 	return answer(t.Do(step.Effect{Name: "checkout", Args: src.Path, Run: func(ctx context.Context, a step.Address) (any, error) {
-		say := newConsole(c.run, a, scope.StageID)
+		say := newConsole(c.run, a, scope.StageID, scope.Timestamps)
 		defer say.close()
 		digest, err := c.snapshot(ctx, say)
 		if err == nil {

@@ -58,7 +58,7 @@ func (s Script) Run(t step.Thread, c *step.Call) (value.Value, error) {
 	if s.Interpreter == "bat" && scope.Node.OS != "windows" {
 		return nil, value.Abort("Batch scripts can only be run on Windows nodes")
 	}
-	p := executor.Process{Run: t.Run(), Node: scope.Node, Stage: scope.StageID, Request: agent.StartRequest{
+	p := executor.Process{Run: t.Run(), Node: scope.Node, Stage: scope.StageID, Stamps: scope.Timestamps, Request: agent.StartRequest{
 		Interpreter: s.Interpreter, Script: []byte(c.String("script")), Dir: scope.Dir, Env: executor.Env(t.Run(), scope), Capture: stdout,
 	}}
 	raw, err := t.Do(step.Effect{
