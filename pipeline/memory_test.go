@@ -153,7 +153,10 @@ func (m *memory) PutText(_ context.Context, id build.ID, name, text string) erro
 	return nil
 }
 
-func (m *memory) Texts(_ context.Context, id build.ID) (map[string]string, error) {
+func (m *memory) Texts(ctx context.Context, id build.ID) (map[string]string, error) {
+	if err := ctx.Err(); err != nil { // as a database does
+		return nil, err
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	out := map[string]string{}
