@@ -17,6 +17,19 @@
 //
 // Every call carries the lease's epoch. The highest epoch seen of an item is on disk; a call with a lower one changes nothing
 // and fails with fault.Stale. A higher epoch kills and closes what the lower one left.
+//
+// # Time
+//
+// A Kill lease ends on the machine before the controller gives its item out again, however late a message arrives, whether it
+// arrives once, twice or after a newer one, and however long either side was stopped:
+//
+//   - Open gives the lease its TTL from when Open is heard. No step is started before Open was answered.
+//   - Renew gives it its TTL from a Heard that an earlier Renew was answered with: the controller had that answer before it
+//     sent this Renew.
+//   - The controller counts TTL and a grace from when it last sent a Renew that names the lease, or had an answer about it.
+//
+// So what the machine counts from is never later than what the controller counts from. The grace is left for what is not in
+// that sum: the time from TERM to KILL, and two clocks that do not run alike.
 package agent
 
 import (
@@ -40,9 +53,15 @@ const (
 	// Hold lets steps run on to their end; their results wait on disk. For work that must never be started twice.
 	Hold Policy = "hold"
 	// Kill ends all steps when the lease has not been renewed for its TTL, so that the controller may give the item out
-	// again after TTL plus grace. The shim keeps this deadline, by the machine's monotonic clock, even while the agent is dead.
+	// again after TTL plus grace; see Time above. With a heartbeat every tenth second and a TTL of thirty, steps are killed
+	// twenty to thirty seconds after the last Renew arrived. The shim keeps this deadline, by the machine's monotonic clock, even
+	// while the agent is dead.
 	Kill Policy = "kill"
 )
+
+// Heard is when a machine heard a Renew, by a clock of its own that no one else can read. 0 is never. It means something on
+// the connection only on which it was answered.
+type Heard int64
 
 // OpenRequest opens a lease, or finds it open already: Open is idempotent by lease.
 type OpenRequest struct {
@@ -116,8 +135,13 @@ type StopRequest struct {
 type Leases interface {
 	Open(ctx context.Context, r OpenRequest) (Workspace, error)
 	// Renew says that the controller is alive and still holds these leases. It is also the heartbeat. Its answer lists the
-	// leases that are open on the machine, so that the controller can close what it no longer knows.
-	Renew(ctx context.Context, held []Lease) ([]Lease, error)
+	// leases that are open on the machine, so that the controller can close what it no longer knows, and says when this Renew
+	// was heard.
+	//
+	// answered is that moment of the newest Renew on this connection whose answer the caller had before it chose held. Each Kill
+	// lease in held lives until its TTL has passed from then, or longer if it did already. With 0 nothing is prolonged: that is
+	// the first Renew of a connection, after whose answer the next should follow at once.
+	Renew(ctx context.Context, held []Lease, answered Heard) (open []Lease, heard Heard, err error)
 	// Close kills what still runs in the lease and frees its workspace. Closing what is not open is not an error.
 	Close(ctx context.Context, l Lease) error
 }

@@ -59,12 +59,13 @@ func (s *store) Nodes(context.Context) ([]fleet.Node, error) {
 // machine is a far end that does as the test says. Only what the roster calls is there.
 type machine struct {
 	agent.Machine
-	mu     sync.Mutex
-	boot   string
-	open   []agent.Lease
-	closed []agent.Lease
-	named  [][]agent.Lease // in each heartbeat
-	silent bool            // heartbeats are not answered
+	mu       sync.Mutex
+	boot     string
+	open     []agent.Lease
+	closed   []agent.Lease
+	named    [][]agent.Lease // in each heartbeat
+	answered []agent.Heard   // in each heartbeat
+	silent   bool            // heartbeats are not answered
 }
 
 func (m *machine) Describe(context.Context) (agent.Description, error) {
@@ -73,16 +74,18 @@ func (m *machine) Describe(context.Context) (agent.Description, error) {
 	return agent.Description{Version: "1.0", OS: "linux", Arch: "amd64", Boot: m.boot, CPUs: 2}, nil
 }
 
-func (m *machine) Renew(ctx context.Context, held []agent.Lease) ([]agent.Lease, error) {
+func (m *machine) Renew(ctx context.Context, held []agent.Lease, answered agent.Heard) ([]agent.Lease, agent.Heard, error) {
 	m.mu.Lock()
 	m.named = append(m.named, held)
+	m.answered = append(m.answered, answered)
+	heard := agent.Heard(len(m.named))
 	silent, open := m.silent, slices.Clone(m.open)
 	m.mu.Unlock()
 	if silent {
 		<-ctx.Done()
-		return nil, ctx.Err()
+		return nil, 0, ctx.Err()
 	}
-	return open, nil
+	return open, heard, nil
 }
 
 func (m *machine) Close(_ context.Context, l agent.Lease) error {

@@ -16,17 +16,17 @@ type session struct {
 	conn    Conn
 	number  uint64
 	boot    string
+	heard   agent.Heard    // by the machine, of the newest heartbeat that it answered
 	busy    atomic.Bool    // garbage is being closed
 	closing sync.WaitGroup // of that
 }
 
 // beat sends heartbeats until the connection ends, two in a row stay unanswered, or ctx ends; it says why.
 //
-// After an unanswered heartbeat the next one goes out at once and names no leases: at most one heartbeat that could still
-// prolong a lease is under way when the connection is given up, and the queue knows when that one was sent.
+// After an unanswered heartbeat the next one goes out at once and names no leases.
 func (s *session) beat(ctx context.Context) error {
 	every := s.r.cfg.Heartbeat
-	timer := time.NewTimer(every)
+	timer := time.NewTimer(0) // the first heartbeat was before this loop, and no lease is prolonged before the second
 	defer timer.Stop()
 	for missed := 0; missed < 2; {
 		select {
@@ -70,10 +70,11 @@ func (s *session) renew(ctx context.Context, named, first bool) error {
 		}
 	}
 	start := time.Now()
-	open, err := s.conn.Machine().Renew(ctx, held)
+	open, heard, err := s.conn.Machine().Renew(ctx, held, s.heard)
 	if err != nil {
 		return err
 	}
+	s.heard = heard // no other call is under way that could have had a newer answer
 	now := time.Now()
 	s.loop.pulse.heard.Store(now.UnixNano())
 	s.loop.pulse.trip.Store(int64(now.Sub(start)))

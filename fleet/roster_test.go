@@ -155,7 +155,11 @@ func TestHeartbeatsCarryLeases(t *testing.T) {
 		defer w.keeper.mu.Unlock()
 		want := []fleet.Renewal{
 			{Node: "a", Session: 1, Boot: "b", First: true, Held: []agent.Lease{known}, Open: []agent.Lease{known, unknown}},
+			{Node: "a", Session: 1, Boot: "b", Held: []agent.Lease{known}}, // at once: the garbage may still be there
 			{Node: "a", Session: 1, Boot: "b", Held: []agent.Lease{known}, Open: []agent.Lease{known}},
+		}
+		if len(w.keeper.renewals) > 1 {
+			want[1].Open = w.keeper.renewals[1].Open
 		}
 		if d := cmp.Diff(want, w.keeper.renewals); d != "" {
 			t.Errorf("renewals (-want +got):\n%s", d)
@@ -165,6 +169,35 @@ func TestHeartbeatsCarryLeases(t *testing.T) {
 		if len(m.closed) == 0 || m.closed[0] != unknown {
 			t.Errorf("closed %v, want %v", m.closed, unknown)
 		}
+	})
+}
+
+// A heartbeat says which answer the roster has had on this connection; before the first answer no lease is prolonged, so the
+// second heartbeat does not wait.
+func TestHeartbeatsAcknowledge(t *testing.T) {
+	run(t, func(w *world) {
+		m := &machine{boot: "b"}
+		w.launcher.machines["a"] = m
+		w.put(fleet.Node{Name: "a", Executors: 1})
+		heartbeats := func(want ...agent.Heard) {
+			t.Helper()
+			synctest.Wait()
+			m.set(func() {
+				if d := cmp.Diff(want, m.answered); d != "" {
+					t.Errorf("acknowledged (-want +got):\n%s", d)
+				}
+			})
+		}
+		heartbeats(0, 1)
+		time.Sleep(11 * time.Second)
+		heartbeats(0, 1, 2)
+		m.set(func() { m.silent = true })
+		time.Sleep(18 * time.Second) // the fourth is not answered
+		m.set(func() { m.silent = false })
+		time.Sleep(5 * time.Second)
+		heartbeats(0, 1, 2, 3, 3)
+		time.Sleep(10 * time.Second)
+		heartbeats(0, 1, 2, 3, 3, 5)
 	})
 }
 

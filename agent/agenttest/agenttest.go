@@ -45,6 +45,7 @@ func Run(t *testing.T, open func(t *testing.T) agent.Machine, o Options) {
 		{"CloseTwiceAndUnknown", closeTwiceAndUnknown},
 		{"RenewListsOpenLeases", renewLists},
 		{"KillPolicyEndsSteps", killPolicy},
+		{"LateRenewsProlongNothing", lateRenews},
 		{"HoldPolicyKeepsSteps", holdPolicy},
 
 		{"StepOutputAndCode", stepOutputAndCode},

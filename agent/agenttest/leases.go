@@ -3,6 +3,7 @@ package agenttest
 import (
 	"path/filepath"
 	"strings"
+	"testing"
 	"time"
 
 	"github.com/outwork-build/outwork/agent"
@@ -180,7 +181,7 @@ func closeTwiceAndUnknown(b *bench) {
 func renewLists(b *bench) {
 	l1, _ := b.open(agent.OpenRequest{Job: "a"})
 	l2, _ := b.open(agent.OpenRequest{Job: "b"})
-	got, err := b.m.Renew(b.ctx(), []agent.Lease{l1, {Item: "unknown", Epoch: 3}})
+	got, _, err := b.m.Renew(b.ctx(), []agent.Lease{l1, {Item: "unknown", Epoch: 3}}, 0)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -190,7 +191,7 @@ func renewLists(b *bench) {
 	if err := b.m.Close(b.ctx(), l1); err != nil {
 		b.Fatal(err)
 	}
-	if got, err = b.m.Renew(b.ctx(), nil); err != nil || len(got) != 1 || got[0] != l2 {
+	if got, _, err = b.m.Renew(b.ctx(), nil, 0); err != nil || len(got) != 1 || got[0] != l2 {
 		b.Errorf("Renew after Close listed %v, %v; want %v", got, err, l2)
 	}
 }
@@ -198,28 +199,82 @@ func renewLists(b *bench) {
 func killPolicy(b *bench) {
 	const ttl = 1500 * time.Millisecond
 	l, _ := b.open(agent.OpenRequest{Policy: agent.Kill, TTL: ttl})
-	begun := time.Now()
 	b.script(l, "s", "echo up; sleep 600")
 	f := b.tail(l, "s")
 	b.until(f, "up")
-	renewed := begun
-	for range 4 {
-		<-time.After(ttl / 4)
-		renewed = time.Now()
-		if _, err := b.m.Renew(b.ctx(), []agent.Lease{l}); err != nil {
-			b.Fatal(err)
-		}
+	begun, answered := time.Now(), b.renew(l, 0)
+	for time.Since(begun) < 2*ttl {
+		<-time.After(ttl / 5)
+		answered = b.renew(l, answered)
+	}
+	select {
+	case <-f.done:
+		b.Fatal("the step ended although its lease was renewed")
+	default:
+	}
+	counts := time.Now()
+	answered = b.renew(l, 0)
+	if b.renew(l, answered) < answered {
+		b.Error("a Renew was heard before the one before it")
 	}
 	e := b.end(f)
-	if lived := e.Ended.Sub(renewed); lived < ttl-200*time.Millisecond {
-		b.Errorf("the step ended %v after the last Renew, before its TTL of %v", lived, ttl)
+	if lived := e.Ended.Sub(counts); lived < ttl-200*time.Millisecond {
+		b.Errorf("the step ended %v after the last Renew that was acknowledged, before its TTL of %v", lived, ttl)
 	}
 	if !e.Stopped || e.Reason == "" || e.Code == 0 {
 		b.Errorf("exit %+v, want Stopped with a reason", e)
 	}
 	b.wantKind("Start in a lease that ran out", b.m.Start(b.ctx(), agent.StartRequest{Lease: l, Step: "t", Script: []byte("true")}), fault.Stale)
-	if got, err := b.m.Renew(b.ctx(), []agent.Lease{l}); err != nil || len(got) != 1 {
+	if got, _, err := b.m.Renew(b.ctx(), []agent.Lease{l}, 0); err != nil || len(got) != 1 {
 		b.Errorf("Renew lists %v, %v; a lease that ran out is there until it is closed", got, err)
+	}
+}
+
+func (b *bench) renew(l agent.Lease, answered agent.Heard) agent.Heard {
+	b.Helper()
+	_, heard, err := b.m.Renew(b.ctx(), []agent.Lease{l}, answered)
+	if err != nil {
+		b.Fatal(err)
+	}
+	if heard <= 0 {
+		b.Fatalf("Renew was heard at %d", heard)
+	}
+	return heard
+}
+
+// lateRenews has Renews come until the step has ended that are as good as late ones: none says that the controller has an answer
+// to a newer one.
+func lateRenews(b *bench) {
+	for name, from := range map[string]func(agent.Heard) agent.Heard{
+		"without an answer": func(agent.Heard) agent.Heard { return 0 },
+		"with an old one":   func(h agent.Heard) agent.Heard { return h },
+		"of another clock":  func(h agent.Heard) agent.Heard { return h + agent.Heard(time.Hour) },
+		"before any":        func(agent.Heard) agent.Heard { return -1 },
+	} {
+		b.Run(name, func(t *testing.T) {
+			b := &bench{T: t, m: b.m, o: b.o, root: b.root}
+			t.Cleanup(b.closeAll)
+			l, _ := b.open(agent.OpenRequest{Policy: agent.Kill, TTL: time.Second})
+			b.script(l, "s", "echo up; sleep 600")
+			f := b.tail(l, "s")
+			b.until(f, "up")
+			answered := from(b.renew(l, 0))
+			for again := time.NewTicker(50 * time.Millisecond); ; {
+				select {
+				case <-again.C:
+					b.renew(l, answered)
+					continue
+				case <-f.done:
+				case <-b.ctx().Done():
+					b.Error("late Renews keep a step alive")
+				}
+				again.Stop()
+				break
+			}
+			if e := b.end(f); !e.Stopped {
+				b.Errorf("exit %+v, want Stopped", e)
+			}
+		})
 	}
 }
 

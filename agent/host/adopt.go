@@ -11,7 +11,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/outwork-build/outwork/agent"
 	"github.com/outwork-build/outwork/agent/host/shim"
 )
 
@@ -148,9 +147,7 @@ func (l *lease) reach() bool {
 	switch {
 	case err == nil && hello.Lease == l.key:
 		k.lease, l.link, l.released = l, k, make(chan struct{})
-		if l.rec.Policy == agent.Kill { // for another shim, should this one die; this one keeps the real one
-			l.deadline = shim.Now() + int64(l.rec.TTL)
-		}
+		l.deadline = hello.Deadline
 		l.greeted(hello)
 		return l.h.pool.attach(k) == nil
 	case err == nil:

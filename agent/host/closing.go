@@ -7,18 +7,21 @@ import (
 	"github.com/outwork-build/outwork/agent/host/shim"
 )
 
-// Renew pushes the deadlines of Kill leases and lists what is open.
-func (h *Host) Renew(ctx context.Context, held []agent.Lease) ([]agent.Lease, error) {
+// Renew pushes the deadlines of Kill leases and lists what is open. A Heard is shim.Now.
+func (h *Host) Renew(ctx context.Context, held []agent.Lease, answered agent.Heard) ([]agent.Lease, agent.Heard, error) {
 	if h.stop.Err() != nil {
-		return nil, errStopped()
+		return nil, 0, errStopped()
 	}
-	now := shim.Now()
+	now := agent.Heard(shim.Now())
+	if answered <= 0 || answered > now { // none, or not from this machine since it was booted
+		held = nil
+	}
 	for _, id := range held {
 		h.mu.Lock()
 		l := h.leases[id.Item]
 		h.mu.Unlock()
 		if l != nil && l.id == id {
-			l.renew(now)
+			l.renew(answered)
 		}
 	}
 	open := h.open()
@@ -26,16 +29,17 @@ func (h *Host) Renew(ctx context.Context, held []agent.Lease) ([]agent.Lease, er
 	for _, l := range open {
 		ids = append(ids, l.id)
 	}
-	return ids, ctx.Err()
+	return ids, now, ctx.Err()
 }
 
-func (l *lease) renew(now int64) {
+// renew has a Kill lease live for its TTL from a moment that the controller knows to have passed.
+func (l *lease) renew(from agent.Heard) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.rec.Policy != agent.Kill || l.expired || l.closing {
 		return
 	}
-	l.deadline = max(l.deadline, now+int64(l.rec.TTL))
+	l.deadline = max(l.deadline, int64(from)+int64(l.rec.TTL))
 	if l.link != nil {
 		_ = l.link.send(shim.Message{Kind: shim.KindRenew, Deadline: l.deadline}) // a shim that is gone ends the lease's steps anyway
 	}

@@ -380,7 +380,7 @@ func TestCloseGoesOnAfterARestart(t *testing.T) {
 	}
 	closeLease(t, p, l)
 	s.released(t)
-	if held, err := p.Renew(soon(t), nil); err != nil || len(held) != 0 {
+	if held, _, err := p.Renew(soon(t), nil, 0); err != nil || len(held) != 0 {
 		t.Errorf("still open: %v, %v", held, err)
 	}
 	noLeftovers(t, root)

@@ -150,7 +150,7 @@ func TestHostileAnswers(t *testing.T) {
 			return err
 		}},
 		{"a lease without a name", &rogue{leases: []*agentpb.Lease{{Epoch: 1}}}, func(m agent.Machine) error {
-			_, err := m.Renew(t.Context(), nil)
+			_, _, err := m.Renew(t.Context(), nil, 0)
 			return err
 		}},
 		{"a file too long", &rogue{chunks: 17}, func(m agent.Machine) error {
@@ -256,7 +256,7 @@ func badRequests() map[string]func(context.Context, agent.Machine) error {
 		},
 		"no lease written": func(ctx context.Context, m agent.Machine) error { return m.WriteFile(ctx, agent.Lease{}, "p", nil, 0) },
 		"many leases": func(ctx context.Context, m agent.Machine) error {
-			_, err := m.Renew(ctx, make([]agent.Lease, maxLeases+1))
+			_, _, err := m.Renew(ctx, make([]agent.Lease, maxLeases+1), 0)
 			return err
 		},
 	}

@@ -52,8 +52,8 @@ func (m *told) Describe(context.Context) (agent.Description, error) { return m.d
 func (m *told) Open(_ context.Context, r agent.OpenRequest) (agent.Workspace, error) {
 	return m.work, m.heard(r)
 }
-func (m *told) Renew(_ context.Context, held []agent.Lease) ([]agent.Lease, error) {
-	return m.open, m.heard(held)
+func (m *told) Renew(_ context.Context, held []agent.Lease, answered agent.Heard) ([]agent.Lease, agent.Heard, error) {
+	return m.open, 7, m.heard(held, answered)
 }
 func (m *told) Close(_ context.Context, l agent.Lease) error        { return m.heard(l) }
 func (m *told) Start(_ context.Context, r agent.StartRequest) error { return m.heard(r) }
@@ -160,8 +160,9 @@ func TestEveryFieldArrives(t *testing.T) {
 	or := agent.OpenRequest{Lease: lease, Job: "j", Workspace: "w", Build: "b", Env: map[string]string{"K": "v=1"}, Policy: agent.Kill, TTL: 90 * time.Second}
 	w, err := far.Open(ctx, or)
 	same("Open", w, m.work, err, or)
-	open, err := far.Renew(ctx, []agent.Lease{lease})
-	same("Renew", open, m.open, err, []agent.Lease{lease})
+	open, at, err := far.Renew(ctx, []agent.Lease{lease}, 5)
+	same("Renew", open, m.open, err, []agent.Lease{lease}, agent.Heard(5))
+	same("Renew's moment", at, agent.Heard(7), err, []agent.Lease{lease}, agent.Heard(5))
 	same("Close", nil, nil, far.Close(ctx, lease), lease)
 	sr := agent.StartRequest{Lease: lease, Step: "s", Interpreter: "sh", Script: []byte{0, 1, 0xff}, Argv: []string{"a", ""}, Dir: "d", Env: map[string]string{"PATH+X": "/x"}, Capture: true, MaxOutput: 5}
 	same("Start", nil, nil, far.Start(ctx, sr), sr)

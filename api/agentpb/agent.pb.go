@@ -401,8 +401,10 @@ func (x *Workspace) GetHome() string {
 }
 
 type RenewRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Held          []*Lease               `protobuf:"bytes,1,rep,name=held,proto3" json:"held,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Held  []*Lease               `protobuf:"bytes,1,rep,name=held,proto3" json:"held,omitempty"`
+	// heard of the newest response on this connection; 0 is none.
+	Answered      int64 `protobuf:"varint,2,opt,name=answered,proto3" json:"answered,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -444,9 +446,18 @@ func (x *RenewRequest) GetHeld() []*Lease {
 	return nil
 }
 
+func (x *RenewRequest) GetAnswered() int64 {
+	if x != nil {
+		return x.Answered
+	}
+	return 0
+}
+
 type RenewResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Open          []*Lease               `protobuf:"bytes,1,rep,name=open,proto3" json:"open,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Open  []*Lease               `protobuf:"bytes,1,rep,name=open,proto3" json:"open,omitempty"`
+	// When the machine heard this request, by its own clock.
+	Heard         int64 `protobuf:"varint,2,opt,name=heard,proto3" json:"heard,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -486,6 +497,13 @@ func (x *RenewResponse) GetOpen() []*Lease {
 		return x.Open
 	}
 	return nil
+}
+
+func (x *RenewResponse) GetHeard() int64 {
+	if x != nil {
+		return x.Heard
+	}
+	return 0
 }
 
 type CloseRequest struct {
@@ -2279,11 +2297,13 @@ const file_outwork_agent_v1_agent_proto_rawDesc = "" +
 	"\tWorkspace\x12\x12\n" +
 	"\x04path\x18\x01 \x01(\tR\x04path\x12\x10\n" +
 	"\x03tmp\x18\x02 \x01(\tR\x03tmp\x12\x12\n" +
-	"\x04home\x18\x03 \x01(\tR\x04home\";\n" +
+	"\x04home\x18\x03 \x01(\tR\x04home\"W\n" +
 	"\fRenewRequest\x12+\n" +
-	"\x04held\x18\x01 \x03(\v2\x17.outwork.agent.v1.LeaseR\x04held\"<\n" +
+	"\x04held\x18\x01 \x03(\v2\x17.outwork.agent.v1.LeaseR\x04held\x12\x1a\n" +
+	"\banswered\x18\x02 \x01(\x03R\banswered\"R\n" +
 	"\rRenewResponse\x12+\n" +
-	"\x04open\x18\x01 \x03(\v2\x17.outwork.agent.v1.LeaseR\x04open\"=\n" +
+	"\x04open\x18\x01 \x03(\v2\x17.outwork.agent.v1.LeaseR\x04open\x12\x14\n" +
+	"\x05heard\x18\x02 \x01(\x03R\x05heard\"=\n" +
 	"\fCloseRequest\x12-\n" +
 	"\x05lease\x18\x01 \x01(\v2\x17.outwork.agent.v1.LeaseR\x05lease\"\x0f\n" +
 	"\rCloseResponse\"\xdd\x02\n" +

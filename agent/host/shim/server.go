@@ -82,7 +82,7 @@ func (s *server) greet(p *peer) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.peer = p
-	hello := Message{Kind: KindHello, Proto: Proto, PID: os.Getpid(), Lease: s.lease, Expired: s.expired}
+	hello := Message{Kind: KindHello, Proto: Proto, PID: os.Getpid(), Lease: s.lease, Deadline: s.deadline, Expired: s.expired}
 	for key, r := range s.steps {
 		r.watch = -1
 		hello.Running = append(hello.Running, key)
@@ -178,7 +178,8 @@ func (s *server) begin(key string, st *Start) {
 	}
 	r := &running{key: key, start: st, watch: -1, begun: time.Now()}
 	s.steps[key] = r
-	if s.lease == "" || s.closing || s.expired {
+	late := s.deadline != 0 && Now() >= s.deadline // and nobody has looked yet
+	if s.lease == "" || s.closing || s.expired || late {
 		r.stopped, r.reason = true, "the lease ended before the process was started"
 		go s.record(r, status{code: -1})
 		return

@@ -138,7 +138,7 @@ func (m *Machine) freeWorkspace(path string) string {
 }
 
 // Renew implements agent.Leases.
-func (m *Machine) Renew(context.Context, []agent.Lease) ([]agent.Lease, error) {
+func (m *Machine) Renew(context.Context, []agent.Lease, agent.Heard) ([]agent.Lease, agent.Heard, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	var out []agent.Lease
@@ -147,7 +147,7 @@ func (m *Machine) Renew(context.Context, []agent.Lease) ([]agent.Lease, error) {
 			out = append(out, agent.Lease{Item: item, Epoch: l.epoch})
 		}
 	}
-	return out, nil
+	return out, 0, nil
 }
 
 // Close implements agent.Leases.
