@@ -3,15 +3,19 @@ package server
 import (
 	"context"
 	"fmt"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/outwork-build/outwork/build"
 	"github.com/outwork-build/outwork/cas"
+	"github.com/outwork-build/outwork/cas/memory"
+	"github.com/outwork-build/outwork/cas/tree"
 	"github.com/outwork-build/outwork/store/sqlite"
 )
 
-func TestArtifactsAreKept(t *testing.T) {
+func TestArtifactsAndStashesAreKept(t *testing.T) {
 	ledger, err := sqlite.Open(t.Context(), t.TempDir(), sqlite.Config{})
 	if err != nil {
 		t.Fatal(err)
@@ -35,12 +39,35 @@ func TestArtifactsAreKept(t *testing.T) {
 			}
 		}
 	}
+	blobs := memory.New(memory.Config{})
+	stashed := func(name string, state build.State) {
+		root, digests := stashTree(t, blobs, name)
+		id, err := b.Accept(t.Context(), build.Build{ID: build.ID{Job: "a"}, State: build.Queued, Accepted: time.Now()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := b.PutStash(t.Context(), id, "s", root.String()); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := b.Update(t.Context(), id, func(b *build.Build) error { b.State = state; return nil }); err != nil {
+			t.Fatal(err)
+		}
+		for _, d := range digests {
+			if state != build.Finished {
+				want[d] = true
+			}
+		}
+	}
+	stashed("running", build.Running)
+	stashed("queued", build.Queued)
+	stashed("finished", build.Finished)
+	keeper := keepBlobs(b, func() cas.Store { return blobs })
 	got := map[cas.Digest]bool{}
-	if err := keepArtifacts(b, b)(t.Context(), func(d cas.Digest) { got[d] = true }); err != nil {
+	if err := keeper(t.Context(), func(d cas.Digest) { got[d] = true }); err != nil {
 		t.Fatal(err)
 	}
 	if len(got) != len(want) {
-		t.Fatalf("%d blobs are kept, %d are artifacts", len(got), len(want))
+		t.Fatalf("%d blobs are kept, %d are needed", len(got), len(want))
 	}
 	for d := range want {
 		if !got[d] {
@@ -49,7 +76,42 @@ func TestArtifactsAreKept(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := keepArtifacts(b, b)(ctx, func(cas.Digest) {}); err == nil {
+	if err := keeper(ctx, func(cas.Digest) {}); err == nil {
 		t.Error("with an ended context all is known")
 	}
+}
+
+// stashTree puts a tree of two folders and two files into the store and returns all its blobs.
+func stashTree(t *testing.T, blobs cas.Store, name string) (root cas.Digest, all []cas.Digest) {
+	dir := t.TempDir()
+	files := []string{"bin/" + name, "top-" + name}
+	for _, f := range files {
+		if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, f)), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, f), []byte("content of "+f), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r, err := os.OpenRoot(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	p, err := tree.Pack(t.Context(), blobs, r, ".", files)
+	if err != nil {
+		t.Fatal(err)
+	}
+	entries, err := tree.List(t.Context(), blobs, p.Root, tree.Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	all = append(all, p.Root)
+	for _, e := range entries {
+		all = append(all, e.Digest)
+	}
+	if len(all) != 4 {
+		t.Fatalf("the stash has %d blobs, not a root, a folder and two files", len(all))
+	}
+	return p.Root, all
 }

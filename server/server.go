@@ -162,7 +162,7 @@ func (s *Server) open(ctx context.Context) (err error) {
 		return err
 	}
 	s.blobs, err = disk.Open(disk.Config{Dir: filepath.Join(c.Data, "cas"), MaxBytes: c.CacheBytes,
-		Keep: keepArtifacts(s.ledger.Tables.Builds, s.ledger.Tables.Builds), Log: c.Log.With("room", "cas")})
+		Keep: keepBlobs(s.ledger.Tables.Builds, func() cas.Store { return s.blobs }), Log: c.Log.With("room", "cas")})
 	return err
 }
 
@@ -301,6 +301,9 @@ func (s *Server) FirstPassword() string { return s.password }
 
 // URL is the address under which people and agents reach the controller.
 func (s *Server) URL() string { return s.cfg.URL }
+
+// Address is where the controller listens, as HOST:PORT.
+func (s *Server) Address() string { return s.listener.Addr().String() }
 
 // Auth, Runner and Roster are the rooms that a program in the same process speaks to directly.
 func (s *Server) Auth() *auth.Authority    { return s.auth }

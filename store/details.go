@@ -2,6 +2,8 @@ package store
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
 
 	"github.com/outwork-build/outwork/build"
 	"github.com/outwork-build/outwork/internal/fault"
@@ -101,4 +103,32 @@ func (s *Builds) Stash(ctx context.Context, id build.ID, name string) (digest st
 		return err
 	})
 	return digest, err
+}
+
+// Blobs names what builds need of the blob store: the digest of every artifact, and the tree of every stash of a build that has
+// not finished. One may be named more than once.
+func (s *Builds) Blobs(ctx context.Context, artifact, stash func(digest string) error) error {
+	return s.engine.Read(ctx, func(tx Tx) error {
+		err := tx.Query("artifact.all", nil, func(scan func(...any) error) error {
+			var data []byte
+			var a build.Artifact
+			if err := scan(&data); err != nil {
+				return err
+			}
+			if err := json.Unmarshal(data, &a); err != nil {
+				return fmt.Errorf("artifact row: %w", err)
+			}
+			return artifact(a.Digest)
+		})
+		if err != nil {
+			return err
+		}
+		return tx.Query("stash.unfinished", nil, func(scan func(...any) error) error {
+			var digest string
+			if err := scan(&digest); err != nil {
+				return err
+			}
+			return stash(digest)
+		})
+	})
 }

@@ -65,6 +65,12 @@ INSERT INTO artifacts (build, path, data) VALUES (?, ?, ?) ON CONFLICT (build, p
 -- name: artifact.list
 SELECT data FROM artifacts WHERE build = ? ORDER BY path;
 
+-- name: artifact.all
+SELECT data FROM artifacts;
+
+-- name: stash.unfinished
+SELECT DISTINCT s.digest FROM stashes s JOIN builds b ON b.id = s.build WHERE b.state IN ('queued', 'running');
+
 -- name: stash.put
 INSERT INTO stashes (build, name, digest) VALUES (?, ?, ?) ON CONFLICT (build, name) DO UPDATE SET digest = excluded.digest;
 

@@ -3,6 +3,7 @@ package storetest
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -48,6 +49,11 @@ func Details(t *testing.T, open Opener) {
 	arts, err := w.Builds.Artifacts(ctx, id)
 	must(t, err)
 	same(t, "artifacts", arts, []build.Artifact{as[1], as[0]})
+	var blobs []string
+	note := func(d string) error { blobs = append(blobs, d); return nil }
+	must(t, w.Builds.Blobs(ctx, note, note))
+	slices.Sort(blobs)
+	same(t, "blobs", blobs, []string{"d/1", "d/2", "two"})
 	digest, err := w.Builds.Stash(ctx, id, "s")
 	must(t, err)
 	same(t, "stash", digest, "two")
