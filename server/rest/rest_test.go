@@ -507,7 +507,10 @@ func TestNodes(t *testing.T) {
 		return err == nil && len(n.Busy) == 1 && n.Busy[0].Job == "sleeps" && n.Busy[0].Build == 1
 	})
 	expect(t, "offline", c.NodeOffline(ctx, "n1", api.NodeOffline{Reason: "new disk", Drain: true}), none)
-	f.Await("draining", func() bool { n, _ := c.Node(ctx, "n1"); return n.State == "draining" && n.Offline != nil && n.Offline.By == "admin" })
+	f.Await("draining", func() bool {
+		n, _ := c.Node(ctx, "n1")
+		return n.State == "draining" && n.Offline != nil && n.Offline.By == "admin"
+	})
 	expect(t, "abort", c.Abort(ctx, "sleeps", 1), none)
 	f.Ended(b)
 	f.Await("suspended", func() bool {

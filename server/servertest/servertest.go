@@ -102,7 +102,7 @@ func (f *Farm) Start() {
 	if err != nil {
 		f.T.Fatal(err)
 	}
-	f.Config.Listen = strings.TrimPrefix(s.URL(), "http://")
+	f.Config.Listen = s.Address()
 	ctx, stop := context.WithCancel(context.Background())
 	f.Server, f.stop, f.ended = s, stop, make(chan error, 1)
 	go func() { f.ended <- s.Run(ctx) }()
