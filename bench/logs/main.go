@@ -1,8 +1,8 @@
 // Command logs measures how fast a step's output reaches somebody who watches, on loopback, beside a plain pipe.
 //
 // A step on a real agent process prints; a follower reads the console over the HTTP API while it grows. In one run it prints the
-// MB/s from the step's start to the follower's last byte, the MB/s of the same program through a pipe, and the peak memory
-// of the controller's process (the follower is in it too) and of the agent's.
+// MB/s from the step's start to the follower's last byte, the MB/s of the same program through a pipe, the CPU time that
+// each process took, and its memory: before the step, and the most while it ran. The follower is in the controller's process.
 package main
 
 import (
@@ -13,7 +13,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
+	"runtime/debug"
+	"runtime/pprof"
 	"strings"
 	"time"
 
@@ -21,6 +22,7 @@ import (
 	"github.com/outwork-build/outwork/agent/serve"
 	"github.com/outwork-build/outwork/api"
 	"github.com/outwork-build/outwork/api/client"
+	"github.com/outwork-build/outwork/bench/proc"
 	"github.com/outwork-build/outwork/build"
 	"github.com/outwork-build/outwork/server"
 )
@@ -32,7 +34,19 @@ func main() {
 	}
 	size := flag.Int("mb", 400, "MB that the step prints")
 	data := flag.String("data", "", "folder for the data (default: a temporary one)")
+	profile := flag.String("cpuprofile", "", "write a CPU profile of the controller's process to this file")
 	flag.Parse()
+	if *profile != "" {
+		f, err := os.Create(*profile)
+		if err == nil {
+			err = pprof.StartCPUProfile(f)
+		}
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "logs:", err)
+			os.Exit(1)
+		}
+		defer pprof.StopCPUProfile()
+	}
 	if err := run(*size, *data); err != nil {
 		fmt.Fprintln(os.Stderr, "logs:", err)
 		os.Exit(1)
@@ -79,15 +93,42 @@ func run(mb int, data string) error {
 	fmt.Printf("the same program into a pipe             %8.0f MB/s\n", pipe)
 	fmt.Printf("the same program into a file, fsynced    %8.0f MB/s\n", file)
 	fmt.Printf("step → agent → controller → follower     %8.0f MB/s   = %.2f of the pipe   (%d MB)\n", rate, rate/pipe, bytes>>20)
-	fmt.Printf("peak memory: controller and follower     %8s   at the start %s\n", rss("self", "VmHWM"), before)
-	for _, pid := range children() {
-		fmt.Printf("peak memory: %-12s                %8s\n", name(pid), rss(pid, "VmHWM"))
+	for _, p := range proc.Tree() {
+		b, known := before[p.PID]
+		if !known {
+			continue
+		}
+		fmt.Printf("%-22s  CPU %5.2f s   memory before %3d MB, at most %3d MB\n", role(p), (p.CPU - b.cpu).Seconds(), b.memory>>20, proc.Memory(p.PID, "VmHWM")>>20)
 	}
 	return nil
 }
 
-// before is the controller's memory when the step began.
-var before string
+// usage is what a process had used when the step began.
+type usage struct {
+	cpu    time.Duration
+	memory int64 // bytes
+}
+
+// before has every process of the farm when the step began. Peaks count from then.
+var before = map[int]usage{}
+
+func measure() {
+	debug.FreeOSMemory() // the password of the login took 64 MB, once
+	for _, p := range proc.Tree() {
+		proc.ResetPeak(p.PID)
+		before[p.PID] = usage{p.CPU, proc.Memory(p.PID, "VmRSS")}
+	}
+}
+
+func role(p proc.Process) string {
+	switch {
+	case p.PID == os.Getpid():
+		return "controller + follower"
+	case p.Parent == os.Getpid():
+		return "agent"
+	}
+	return "shim"
+}
 
 func piped(mb int) (float64, error) {
 	cmd := exec.Command("sh", "-c", printer(mb))
@@ -139,7 +180,7 @@ func followed(ctx context.Context, s *server.Server, mb int) (rate float64, byte
 	if _, _, err := s.Roster().WaitMachine(ctx, "bench"); err != nil {
 		return 0, 0, err
 	}
-	before = rss("self", "VmRSS")
+	measure()
 	start := time.Now()
 	id, err := s.Runner().Trigger(ctx, "logs", nil, build.Cause{Kind: "system"})
 	if err != nil {
@@ -174,34 +215,4 @@ func login(ctx context.Context, s *server.Server) (*client.Client, error) {
 		return nil, err
 	}
 	return client.New(s.URL(), t.Secret, nil)
-}
-
-// rss reads one figure of /proc/PID/status.
-func rss(pid, field string) string {
-	b, err := os.ReadFile(filepath.Join("/proc", pid, "status"))
-	if err != nil {
-		return "unknown"
-	}
-	for _, l := range strings.Split(string(b), "\n") {
-		if v, ok := strings.CutPrefix(l, field+":"); ok {
-			kb, _ := strconv.Atoi(strings.Fields(v)[0])
-			return fmt.Sprintf("%d MB", kb>>10)
-		}
-	}
-	return "unknown"
-}
-
-// children lists the processes that this one started.
-func children() []string {
-	b, _ := os.ReadFile(fmt.Sprintf("/proc/self/task/%d/children", os.Getpid()))
-	return strings.Fields(string(b))
-}
-
-func name(pid string) string {
-	b, _ := os.ReadFile(filepath.Join("/proc", pid, "cmdline"))
-	args := strings.Split(string(b), "\x00")
-	if len(args) > 1 {
-		return args[1]
-	}
-	return pid
 }
