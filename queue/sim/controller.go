@@ -261,16 +261,16 @@ func (c *controller) beat(n *node, session uint64, named, first bool) {
 	if named {
 		held = c.core.Held(c.s.instant(), n.name)
 	}
-	answered, sent := false, c.s.now
+	answered, sent, known := false, c.s.now, n.heard
 	c.s.send(n, func() {
-		open, boot := n.renew(held), n.boot()
+		open, boot, heard := n.renew(held, known), n.boot(), c.s.now
 		c.s.reply(n, func() {
 			c.inside(0, func() {
 				if answered || n.session != session || c.s.now-sent >= beatEvery {
 					return
 				}
 				answered = true
-				n.missed = 0
+				n.missed, n.heard = 0, heard
 				c.renewed(n, fleet.Renewal{Node: n.name, Session: session, Boot: boot, First: first, Held: held, Open: open})
 			})
 		})
@@ -279,7 +279,9 @@ func (c *controller) beat(n *node, session uint64, named, first bool) {
 		switch {
 		case n.session != session:
 		case answered:
-			c.inside(max(0, sent+beatEvery-c.s.now), func() { c.beat(n, session, true, false) })
+			if !first {
+				c.inside(max(0, sent+beatEvery-c.s.now), func() { c.beat(n, session, true, false) })
+			}
 		case first:
 			n.disconnected("no answer to the first heartbeat")
 		default:
@@ -304,5 +306,6 @@ func (c *controller) renewed(n *node, r fleet.Renewal) {
 	}
 	if r.First {
 		n.online()
+		c.beat(n, r.Session, true, false) // at once: the first has prolonged nothing
 	}
 }

@@ -39,6 +39,7 @@ type node struct {
 	sessions uint64
 	far      uint64
 	missed   int
+	heard    time.Duration // of the newest heartbeat of this session that was answered, by the machine; 0 is none
 	revision uint64
 }
 
@@ -113,7 +114,7 @@ func (n *node) dialLater() {
 			}
 			n.disconnected("the current peer is reconnecting")
 			n.sessions++
-			n.session, n.peer, n.missed = n.sessions, proc, 0
+			n.session, n.peer, n.missed, n.heard = n.sessions, proc, 0, 0
 			n.s.ctl.beat(n, n.session, true, true)
 		})
 	})
@@ -240,10 +241,13 @@ func (n *node) leases() []*lease {
 }
 
 // renew is agent.Leases.Renew.
-func (n *node) renew(held []agent.Lease) []agent.Lease {
+func (n *node) renew(held []agent.Lease, answered time.Duration) []agent.Lease {
+	if n.s.opts.CountArrival {
+		answered = n.s.now
+	}
 	for _, h := range held {
-		if l := n.disk[h.Item]; l != nil && l.id == h && l.policy == agent.Kill {
-			n.arm(l)
+		if l := n.disk[h.Item]; l != nil && l.id == h && l.policy == agent.Kill && answered > 0 {
+			n.arm(l, answered)
 		}
 	}
 	var open []agent.Lease
@@ -254,9 +258,12 @@ func (n *node) renew(held []agent.Lease) []agent.Lease {
 }
 
 // arm sets the deadline by which a Kill lease must be renewed. The shim keeps it, whatever becomes of the agent.
-func (n *node) arm(l *lease) {
-	l.deadline = n.s.now + ttl
-	n.s.after(ttl, func() {
+func (n *node) arm(l *lease, from time.Duration) {
+	if l.deadline >= from+ttl {
+		return
+	}
+	l.deadline = from + ttl
+	n.s.at(max(n.s.now, l.deadline), func() {
 		if n.disk[l.id.Item] == l && n.s.now >= l.deadline && !l.expired {
 			n.s.logf("%s: lease %s epoch %d ran out", n.name, l.id.Item, l.id.Epoch)
 			l.expired = true
@@ -281,7 +288,7 @@ func (n *node) open(id agent.Lease, policy agent.Policy) bool {
 	l := &lease{id: id, policy: policy}
 	n.disk[id.Item] = l
 	if policy == agent.Kill {
-		n.arm(l)
+		n.arm(l, n.s.now)
 	}
 	return true
 }
@@ -331,22 +338,34 @@ func (n *node) end(l *lease, result string) {
 }
 
 // send carries a message to the agent, as often and as late as it likes, even after the connection was given up. It is lost when
-// the node is cut off, or its agent is another process than the one that the session is with.
+// its agent is another process than the one that the session is with, and may be when the node is cut off.
 func (s *sim) send(n *node, f func()) {
 	proc := n.peer
-	s.carry(f, func() bool { return n.alive && n.agent && n.procs == proc && !n.cutTo })
+	s.carry(func() {
+		if n.alive && n.agent && n.procs == proc {
+			f()
+		}
+	}, &n.cutTo)
 }
 
 // reply carries an answer back.
-func (s *sim) reply(n *node, f func()) { s.carry(f, func() bool { return !n.cutFrom }) }
+func (s *sim) reply(n *node, f func()) { s.carry(f, &n.cutFrom) }
 
-func (s *sim) carry(f func(), through func() bool) {
+// carry delivers a message, as often as it likes. One that meets a partition is lost, or sent again until that heals.
+func (s *sim) carry(f func(), cut *bool) {
 	for range s.copies() {
-		s.after(s.delay(), func() {
-			if through() && s.failed == nil {
+		again := s.one(2)
+		var arrive func()
+		arrive = func() {
+			switch {
+			case s.failed != nil:
+			case !*cut:
 				f()
+			case again:
+				s.after(s.upTo(5*time.Second), arrive)
 			}
-		})
+		}
+		s.after(s.delay(), arrive)
 	}
 }
 

@@ -5,8 +5,8 @@
 // The queue is the real one (queue.Core, queue.Batches); agents, the roster and those who wait for executors are models of what
 // agent, fleet and pipeline promise. A run is a function of its seed: the same seed gives the same run.
 //
-// One thing is assumed: no message that an agent acts on was under way for longer than queue.Config.Grace, because the agent counts
-// a lease's TTL from when it hears of it. Options.TTL breaks the bargain between the two sides, to see that the oracle sees it.
+// Nothing is assumed of how long a message is under way: an agent acts on what arrives after minutes, or when a partition heals.
+// Options.TTL and Options.CountArrival break the bargain between the two sides, to see that the oracle sees it.
 package sim
 
 import (
@@ -24,8 +24,10 @@ type Options struct {
 	Nodes int           // 0 is a number from 1 to 5, by the seed
 	Items int           // 0 is a number from 1 to 24, by the seed
 	Bad   time.Duration // how long faults happen; 0 is 6 minutes
-	Late  time.Duration // the longest a message is under way; 0 is 14 s
+	Late  time.Duration // the longest a message is under way without a partition; 0 is 90 s
 	TTL   time.Duration // of a lease, as the queue believes; 0 is 30 s, which is what the agents believe
+	// CountArrival has agents count a lease's TTL from when they hear a Renew, not from one that they know to be answered.
+	CountArrival bool
 }
 
 // Result says what a run saw.
@@ -83,7 +85,7 @@ func Run(seed uint64, opts Options) (Result, error) {
 		s.opts.Bad = 6 * time.Minute
 	}
 	if s.opts.Late == 0 {
-		s.opts.Late = grace - time.Second
+		s.opts.Late = ttl + grace + ttl + grace
 	}
 	if s.opts.TTL == 0 {
 		s.opts.TTL = ttl
