@@ -21,11 +21,12 @@ import (
 	"github.com/outwork-build/outwork/internal/fault"
 )
 
-// path is a TCP path to a controller that can be cut and blackholed.
+// path is a TCP path to a controller that can be cut, blackholed and held up.
 type path struct {
 	l    net.Listener
 	to   string
 	hole atomic.Bool
+	flow sync.RWMutex // whoever locks it holds up all bytes
 
 	mu    sync.Mutex
 	conns []net.Conn
@@ -71,7 +72,10 @@ func (p *path) pass(to, from net.Conn) {
 	buf := make([]byte, 32<<10)
 	for {
 		n, err := from.Read(buf)
-		if p.hole.Load() {
+		p.flow.RLock()
+		hole := p.hole.Load()
+		p.flow.RUnlock()
+		if hole {
 			if err != nil {
 				return
 			}
