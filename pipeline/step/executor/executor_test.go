@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -206,6 +207,72 @@ func TestLostAgents(t *testing.T) {
 	if _, err := p.Do(t.Context()); !isLost(err) || !strings.Contains(err.Error(), "power failed") {
 		t.Errorf("of unknown fate: %v", err)
 	}
+}
+
+// A machine that has lost what the controller started there, without a restart that would show it, is asked for it: by the
+// controller that started it, or by the next one. The fate is unknown then; nothing is started again.
+func TestMachineHasLostTheLease(t *testing.T) {
+	for name, again := range map[string]bool{"while it is followed": false, "while the controller was away": true} {
+		t.Run(name, func(t *testing.T) {
+			w := hosttest.New(t)
+			starts := filepath.Join(t.TempDir(), "starts")
+			p, n := process(w, "echo x >> '"+starts+"'; touch ready; sleep 600")
+			m := &counting{Machine: w.Machine}
+			w.Machine = m
+			ctx, stop := context.WithCancelCause(t.Context())
+			defer stop(nil)
+			stopped := errors.New("the controller stops")
+			go func() {
+				awaitFile(t, m.Machine, n, "ready")
+				if again {
+					stop(stopped)
+				} else {
+					m.forgetful.Store(true)
+					_ = m.Machine.Close(ctx, n.Grant.Lease())
+				}
+			}()
+			_, err := p.Do(ctx)
+			if again {
+				if !errors.Is(err, stopped) {
+					t.Fatalf("ended with %v", err)
+				}
+				if err := m.Machine.Close(t.Context(), n.Grant.Lease()); err != nil {
+					t.Fatal(err)
+				}
+				_, err = p.Do(t.Context())
+			}
+			var e *value.Exception
+			if err = executor.Refused(err); !errors.As(err, &e) || !slices.Equal(e.Tags, []string{"agent", "lost"}) {
+				t.Errorf("ended with %v, want the agent lost", err)
+			}
+			if got, err := os.ReadFile(starts); err != nil || string(got) != "x\n" {
+				t.Errorf("started as %q, %v", got, err)
+			}
+			if want := map[bool]int64{false: 1, true: 2}[again]; m.starts.Load() != want {
+				t.Errorf("start was asked for %d times, want %d", m.starts.Load(), want)
+			}
+		})
+	}
+}
+
+// counting counts starts and can be made not to know the end of what it closed.
+type counting struct {
+	agent.Machine
+	starts    atomic.Int64
+	forgetful atomic.Bool
+}
+
+func (c *counting) Start(ctx context.Context, r agent.StartRequest) error {
+	c.starts.Add(1)
+	return c.Machine.Start(ctx, r)
+}
+
+func (c *counting) Follow(ctx context.Context, l agent.Lease, s agent.StepID, off int64, sink func(agent.Output) error) (agent.Exit, error) {
+	exit, err := c.Machine.Follow(ctx, l, s, off, sink)
+	if err == nil && c.forgetful.Load() {
+		return c.Machine.Follow(ctx, l, "another", 0, sink) // as if the link had broken, and the lease was gone then
+	}
+	return exit, err
 }
 
 // rebooted cannot say how processes ended.

@@ -66,7 +66,9 @@ func (p Process) Do(ctx context.Context) (agent.Exit, error) {
 		}
 		return exit, context.Cause(ctx)
 	}
-	if started && fault.Is(err, fault.NotFound) {
+	// The lease was open when the node was acquired, and an earlier life of the controller may have started the process in it. A
+	// machine that does not have it any more cannot say, and whether to start it again is not for this place.
+	if fault.Is(err, fault.NotFound) {
 		return exit, Lost(p.Node, "it does not know the process any more")
 	}
 	if err != nil {
