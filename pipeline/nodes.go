@@ -166,7 +166,7 @@ func (n *nodes) openLease(ctx context.Context, g queue.Grant, r step.Request, p 
 			}
 			return agent.Workspace{}, err
 		}
-		ws, err := m.Open(ctx, agent.OpenRequest{Lease: g.Lease(), Job: string(n.u.id.Job), Workspace: r.Workspace, Build: n.u.id.String(), Policy: p})
+		ws, err := m.Open(ctx, agent.OpenRequest{Lease: g.Lease(), Job: string(n.u.id.Job), Workspace: r.Workspace, Build: n.u.id.String(), Policy: p, TTL: n.u.r.c.LeaseTTL})
 		if err == nil {
 			err = n.u.r.c.Queue.Opened(ctx, g)
 		}

@@ -33,6 +33,7 @@ type Config struct {
 	// Symbols are the data makers that stand as arguments of steps; see interp.Config.
 	Symbols map[string]string
 
+	LeaseTTL   time.Duration         // of the leases opened on machines: queue.Config.TTL, which counts on it; 0 is 30 s
 	URL        string                // of the controller, for BUILD_URL; "" when it has none
 	MaxRunning int                   // pipelines that are evaluated at once, the rest stay queued; 0 is 2,000
 	Now        func() time.Time      // nil is time.Now

@@ -6,6 +6,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -114,6 +115,10 @@ func (c *Config) defaults() error {
 		c.Now = time.Now
 	}
 	c.URL = strings.TrimRight(c.URL, "/")
+	ttl, heartbeat := cmp.Or(c.LeaseTTL, 30*time.Second), cmp.Or(c.Heartbeat, 10*time.Second)
+	if ttl <= 2*heartbeat {
+		return fault.New(fault.Invalid, "lease TTL of %v: expected more than twice the heartbeat, which is %v: a heartbeat makes a lease count from the one before it", ttl, heartbeat)
+	}
 	return nil
 }
 
@@ -194,7 +199,7 @@ func (s *Server) build(registry prometheus.Registerer) (err error) {
 		return err
 	}
 	s.runner, err = pipeline.New(pipeline.Config{Builds: t.Builds, Details: t.Builds, Store: t.Runs, Logs: s.logs, Queue: pipeline.QueueOf(s.queue),
-		Fleet: s.roster, Steps: steps(s.blobs), Symbols: symbols(), URL: s.cfg.URL, Now: c.Now, Log: c.Log.With("room", "pipeline")})
+		Fleet: s.roster, Steps: steps(s.blobs), Symbols: symbols(), LeaseTTL: c.LeaseTTL, URL: s.cfg.URL, Now: c.Now, Log: c.Log.With("room", "pipeline")})
 	if err != nil {
 		return err
 	}

@@ -99,6 +99,15 @@ func TestABadAddressIsRefused(t *testing.T) {
 	}
 }
 
+// A heartbeat has leases count from the one before it: without room for two they would all run out.
+func TestAShortLeaseIsRefused(t *testing.T) {
+	cfg := servertest.Config(t)
+	cfg.Heartbeat, cfg.LeaseTTL = 10*time.Second, 20*time.Second
+	if _, err := server.New(t.Context(), cfg); !fault.Is(err, fault.Invalid) || !strings.Contains(err.Error(), "twice the heartbeat") {
+		t.Error(err)
+	}
+}
+
 // A controller that ends leaves nothing behind in its process, however soon it ends.
 func TestStartAndStopManyTimes(t *testing.T) {
 	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())

@@ -30,6 +30,7 @@ type Machine struct {
 	leases map[string]*lease // by item
 	procs  map[string]*proc  // by item and step; not dropped with the lease, so that starts are counted for ever
 	order  []agent.StartRequest
+	opened []agent.OpenRequest
 }
 
 type lease struct {
@@ -61,6 +62,13 @@ func (m *Machine) Started() []agent.StartRequest {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return append([]agent.StartRequest(nil), m.order...)
+}
+
+// Opened lists every lease that was really opened, in order.
+func (m *Machine) Opened() []agent.OpenRequest {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return append([]agent.OpenRequest(nil), m.opened...)
 }
 
 // OpenItems lists the items whose leases are open.
@@ -121,6 +129,7 @@ func (m *Machine) Open(_ context.Context, r agent.OpenRequest) (agent.Workspace,
 		return agent.Workspace{}, err
 	}
 	m.leases[r.Lease.Item] = &lease{epoch: r.Lease.Epoch, ws: ws, open: true}
+	m.opened = append(m.opened, r)
 	return ws, nil
 }
 
