@@ -45,6 +45,8 @@ type run struct {
 	killed     bool             // and then the end at once
 	stopFetch  context.CancelCauseFunc
 	superseded bool // guarded by Runner.mu
+
+	fresh bool // nothing of the run can be in the ledger yet; belongs to execute
 }
 
 func newRun(r *Runner, b build.Build) *run {
@@ -57,6 +59,7 @@ func (u *run) execute(outer context.Context) error {
 	defer stop(nil)
 	u.ctx, u.out, u.stages = ctx, nil, nil
 	end, err := u.evaluate(ctx, stop)
+	u.fresh = false
 	if err == nil && !end.over {
 		err = u.finish(end)
 	}
@@ -245,6 +248,9 @@ func (u *run) say(stream, text string) {
 
 // journal reads what was kept.
 func (u *run) journal(ctx context.Context) ([]interp.Entry, error) {
+	if u.fresh {
+		return nil, nil
+	}
 	kept, err := u.r.c.Store.Load(ctx, u.id)
 	if err != nil {
 		return nil, fmt.Errorf("load the journal: %w", err)

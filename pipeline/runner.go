@@ -202,6 +202,7 @@ func (r *Runner) begin(ctx context.Context, h *held, start func(*run)) {
 		return
 	}
 	u := newRun(r, b)
+	u.fresh = true
 	r.mu.Lock()
 	r.running[b.ID] = u
 	r.mu.Unlock()

@@ -41,7 +41,11 @@ func (u *unfetched) Unwrap() error { return u.err }
 // texts returns what the run is made of. The first time it gets the script from the job's source and pins it. An interruption
 // ends only the getting: a run that has its texts is to see to what it has started.
 func (u *run) texts(ctx context.Context) (pinned, error) {
-	kept, err := u.r.c.Store.Texts(context.WithoutCancel(ctx), u.id)
+	var kept map[string]string
+	var err error
+	if !u.fresh {
+		kept, err = u.r.c.Store.Texts(context.WithoutCancel(ctx), u.id)
+	}
 	if err != nil {
 		return pinned{}, fmt.Errorf("read the pinned texts: %w", err)
 	}

@@ -30,7 +30,11 @@ func newStages(u *run) *stages {
 
 // load reads what an earlier attempt wrote, and starts the writer.
 func (s *stages) load(ctx context.Context) error {
-	list, err := s.u.r.c.Details.Stages(ctx, s.u.id)
+	var list []build.Stage
+	var err error
+	if !s.u.fresh {
+		list, err = s.u.r.c.Details.Stages(ctx, s.u.id)
+	}
 	if err != nil {
 		close(s.over)
 		return fmt.Errorf("read the stages: %w", err)

@@ -22,8 +22,9 @@ type Store interface {
 	Append(ctx context.Context, id build.ID, entries []Entry) error
 	// Load reads a build's journal by Seq; nothing is no error.
 	Load(ctx context.Context, id build.ID) ([]Entry, error)
-	// PutText pins a text of the run under a name ("Jenkinsfile"): durable when it returns. A name that is there already
-	// is kept as it is, and is no error: the text of a run never changes.
+	// PutText pins a text of the run under a name ("Jenkinsfile"). It need not be durable at return, but is never after a
+	// later Append: before that nothing has been done that the text would explain. A name that is there already is kept as
+	// it is, and is no error: the text of a run never changes.
 	PutText(ctx context.Context, id build.ID, name, text string) error
 	// Texts reads every pinned text of the run by its name; none is an empty map.
 	Texts(ctx context.Context, id build.ID) (map[string]string, error)

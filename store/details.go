@@ -16,9 +16,12 @@ func (s *Builds) PutStage(ctx context.Context, id build.ID, st build.Stage) erro
 		return err
 	}
 	return s.engine.Later(ctx, func(tx Tx) error {
-		key, _, err := rowOf(tx, id)
-		if err != nil {
+		key, found, err := buildKey(tx, id)
+		switch {
+		case err != nil:
 			return err
+		case !found:
+			return noBuild(id)
 		}
 		_, err = tx.Exec("stage.put", key, st.ID, st.Order, data)
 		return err

@@ -27,13 +27,14 @@ func (s *Runs) Append(ctx context.Context, id build.ID, entries []pipeline.Entry
 		return nil
 	}
 	return s.engine.Write(ctx, func(tx Tx) error {
-		key, _, err := rowOf(tx, id)
-		if err != nil {
-			return err
-		}
+		var key int64
 		var last uint64
-		if _, err := one(tx, "journal.last", []any{key}, &last); err != nil {
+		found, err := one(tx, "journal.end", []any{string(id.Job), id.Number}, &key, &last)
+		switch {
+		case err != nil:
 			return err
+		case !found:
+			return noBuild(id)
 		}
 		for _, e := range entries {
 			if e.Seq != last+1 {
@@ -55,8 +56,7 @@ func (s *Runs) Append(ctx context.Context, id build.ID, entries []pipeline.Entry
 // buildKey finds what the rows of a build hang on; false when there is no such build.
 func buildKey(tx Tx, id build.ID) (int64, bool, error) {
 	var key int64
-	var data []byte
-	found, err := one(tx, "build.get", []any{string(id.Job), id.Number}, &key, &data)
+	found, err := one(tx, "build.key", []any{string(id.Job), id.Number}, &key)
 	return key, found, err
 }
 
@@ -79,12 +79,15 @@ func (s *Runs) Load(ctx context.Context, id build.ID) ([]pipeline.Entry, error) 
 	return all, err
 }
 
-// PutText pins a text.
+// PutText pins a text, soon: with the next write of the ledger at the latest, and so with what the run journals first.
 func (s *Runs) PutText(ctx context.Context, id build.ID, name, text string) error {
-	return s.engine.Write(ctx, func(tx Tx) error {
-		key, _, err := rowOf(tx, id)
-		if err != nil {
+	return s.engine.Later(ctx, func(tx Tx) error {
+		key, found, err := buildKey(tx, id)
+		switch {
+		case err != nil:
 			return err
+		case !found:
+			return noBuild(id)
 		}
 		_, err = tx.Exec("text.insert", key, name, text)
 		return err
@@ -93,6 +96,9 @@ func (s *Runs) PutText(ctx context.Context, id build.ID, name, text string) erro
 
 // Texts reads the pinned texts.
 func (s *Runs) Texts(ctx context.Context, id build.ID) (map[string]string, error) {
+	if err := s.engine.Settle(ctx); err != nil {
+		return nil, err
+	}
 	var all map[string]string
 	err := s.engine.Read(ctx, func(tx Tx) error {
 		all = map[string]string{}

@@ -31,6 +31,9 @@ INSERT INTO builds (job, number, state, data) VALUES (?, ?, ?, ?);
 -- name: build.get
 SELECT id, data FROM builds WHERE job = ? AND number = ?;
 
+-- name: build.key
+SELECT id FROM builds WHERE job = ? AND number = ?;
+
 -- name: build.update
 UPDATE builds SET state = ?, data = ? WHERE id = ?;
 

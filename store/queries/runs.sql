@@ -1,5 +1,5 @@
--- name: journal.last
-SELECT COALESCE(MAX(seq), 0) FROM journal WHERE build = ?;
+-- name: journal.end
+SELECT b.id, (SELECT COALESCE(MAX(j.seq), 0) FROM journal j WHERE j.build = b.id) FROM builds b WHERE b.job = ? AND b.number = ?;
 
 -- name: journal.insert
 INSERT INTO journal (build, seq, data) VALUES (?, ?, ?);

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -165,6 +166,7 @@ func (w *writer) run() {
 func (w *writer) gather() (batch []*job, open bool) {
 	batch, w.again = w.again, nil
 	var first *job
+	var company <-chan time.Time
 	if len(batch) > 0 {
 		rest := time.NewTimer(retryLater)
 		defer rest.Stop()
@@ -186,11 +188,29 @@ func (w *writer) gather() (batch []*job, open bool) {
 		}
 		select {
 		case first, open = <-w.jobs:
+			continue
 		default:
+		}
+		if slices.ContainsFunc(batch, awaited) {
+			return batch, true
+		}
+		// Nobody waits for these: the next that somebody waits for takes them with it, in one fsync.
+		if company == nil {
+			company = time.After(loiter)
+		}
+		select {
+		case first, open = <-w.jobs:
+		case <-company:
 			return batch, true
 		}
 	}
 }
+
+// loiter is how long writes that nobody waits for stay behind for one that somebody does. What follows such a write, like the
+// grant of an item just put, comes well within.
+const loiter = 5 * time.Millisecond
+
+func awaited(j *job) bool { return j.done != nil }
 
 // commit runs the batch in one transaction and answers everybody in it.
 func (w *writer) commit(batch []*job) {

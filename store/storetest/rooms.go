@@ -93,7 +93,6 @@ func Runs(t *testing.T, open Opener) {
 	must(t, w.Runs.PutText(ctx, a, "Jenkinsfile", "pipeline {}"))
 	must(t, w.Runs.PutText(ctx, a, "Jenkinsfile", "another"))
 	must(t, w.Runs.PutText(ctx, a, "lib", ""))
-	wants(t, "text of no build", w.Runs.PutText(ctx, none, "x", "y"), fault.NotFound)
 	w.reopen()
 	es, err := w.Runs.Load(ctx, a)
 	must(t, err)
