@@ -11,9 +11,9 @@ import (
 
 // Held lists the leases to be named in the heartbeat that goes out now.
 //
-// The agent counts a Kill lease's TTL from when it hears; that may be later than now, and its answer may never come. So this
-// sending counts as news of the lease, and the lease ends here TTL and Grace after it at the earliest: the agent has killed
-// its steps by then unless the heartbeat was longer under way than Grace.
+// The agent counts a Kill lease's TTL from when it heard a heartbeat that was answered before this one: before now. So this
+// sending counts as news of the lease, whether or not it arrives and however late. The lease ends here TTL and Grace after it at
+// the earliest, and the agent has begun to kill its steps when TTL had passed.
 func (c *Core) Held(now Instant, n fleet.NodeName) []agent.Lease {
 	c.wake(now)
 	var out []agent.Lease

@@ -348,8 +348,15 @@ func (s *sim) send(n *node, f func()) {
 	}, &n.cutTo)
 }
 
-// reply carries an answer back.
-func (s *sim) reply(n *node, f func()) { s.carry(f, &n.cutFrom) }
+// reply carries an answer back. Nobody sends it again once the agent is gone: then it arrives soon or never.
+func (s *sim) reply(n *node, f func()) {
+	proc, sent := n.procs, s.now
+	s.carry(func() {
+		if n.procs == proc || s.now-sent < grace {
+			f()
+		}
+	}, &n.cutFrom)
+}
 
 // carry delivers a message, as often as it likes. One that meets a partition is lost, or sent again until that heals.
 func (s *sim) carry(f func(), cut *bool) {
