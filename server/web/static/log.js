@@ -6,7 +6,7 @@ const CHUNK = 500;       // lines a request
 const KEEP = 40;         // chunks kept
 const MAX = 30_000_000;  // pixels that browsers can lay out; longer logs are scaled onto it
 
-export function viewer(root) {
+export function viewer(root, stream) {
   const base = root.dataset.base;
   const view = root.querySelector("#viewer"), follow = root.querySelector("#follow"), says = root.querySelector("#log-state");
   const space = document.createElement("div"), rows = document.createElement("div");
@@ -176,9 +176,7 @@ export function viewer(root) {
   new ResizeObserver(draw).observe(view);
 
   let first = true;
-  const live = new EventSource(base + "/live");
-  live.onmessage = (e) => {
-    const news = JSON.parse(e.data);
+  stream(base + "/live", (news) => {
     log.stages.length = Math.min(log.stages.length, news.at);
     log.stages.push(...(news.stages || []));
     log.total = news.total; log.finished = news.finished; log.names = news.names; log.parents = news.parents;
@@ -190,7 +188,8 @@ export function viewer(root) {
       const s = stage && log.stages.find((x) => x.stage === stage[1]);
       if (hits) go(hits[0]); else if (s) go(s.first);
     }
-    if (log.finished) { live.close(); root.dataset.finished = "true"; }
+    if (log.finished) root.dataset.finished = "true";
     draw();
-  };
+    return log.finished ? "ended" : "";
+  });
 }

@@ -9,11 +9,11 @@ function refresh(el) {
     due.delete(el);
     el.refreshed = performance.now();
     if (!el.isConnected) return;
-    if (document.hidden) { el.stale = true; return; }
     if (el.contains(document.activeElement) && /INPUT|SELECT|TEXTAREA/.test(document.activeElement.tagName)) { refresh(el); return; }
     const url = new URL(location.href);
     url.searchParams.set("fragment", el.dataset.fragment);
-    htmx.ajax("GET", url.pathname + url.search, { target: el, swap: "innerHTML" });
+    // Each is its own source: of one source htmx would drop all requests but the last.
+    htmx.ajax("GET", url.pathname + url.search, { source: el, target: el, swap: "innerHTML" });
   }, wait));
 }
 
@@ -23,17 +23,26 @@ function changed(topic) {
   }
 }
 
-if (topics.size) {
-  const events = new EventSource("/api/v1/events");
-  const hear = (e) => { const { topic } = JSON.parse(e.data); if (topics.has(topic)) changed(topic); };
-  events.addEventListener("changed", hear);
-  events.addEventListener("message", hear);
-  let first = true;
-  events.addEventListener("open", () => { if (!first) for (const t of topics) changed(t); first = false; });
-  document.addEventListener("visibilitychange", () => {
-    if (!document.hidden) for (const el of document.querySelectorAll("[data-refresh]")) if (el.stale) { el.stale = false; refresh(el); }
-  });
+// Streams server-sent events to hear while the page is seen. A browser has six connections to a server for all of its tabs, and
+// keeps pages that were left: a stream of a page that nobody sees would take one of them.
+function stream(url, hear) {
+  let source = null, ended = false;
+  const open = () => {
+    if (source || ended || document.hidden) return;
+    source = new EventSource(url);
+    const on = (e) => { if (hear(JSON.parse(e.data)) === "ended") { ended = true; close(); } };
+    source.addEventListener("changed", on);
+    source.addEventListener("message", on);
+  };
+  const close = () => { source?.close(); source = null; };
+  document.addEventListener("visibilitychange", () => document.hidden ? close() : open());
+  window.addEventListener("pagehide", close);
+  window.addEventListener("pageshow", open);
+  open();
 }
 
+// Every topic comes once when a stream begins, so that nothing is missed between two.
+if (topics.size) stream("/api/v1/events", ({ topic }) => { if (topics.has(topic)) changed(topic); });
+
 const console_ = document.getElementById("console");
-if (console_) import(console_.dataset.module).then((m) => m.viewer(console_));
+if (console_) import(console_.dataset.module).then((m) => m.viewer(console_, stream));
