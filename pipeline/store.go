@@ -28,7 +28,8 @@ type Store interface {
 	PutText(ctx context.Context, id build.ID, name, text string) error
 	// Texts reads every pinned text of the run by its name; none is an empty map.
 	Texts(ctx context.Context, id build.ID) (map[string]string, error)
-	// Drop forgets the journal and the texts of a build. Dropping what is not there is no error.
+	// Drop forgets the journal and the texts of a build. It need not be durable at return: nobody resumes a build that has
+	// finished, and what a crash leaves goes with the build. Dropping what is not there is no error.
 	Drop(ctx context.Context, id build.ID) error
 	// Unfinished lists every build that is Queued or Running, in the order they were accepted.
 	Unfinished(ctx context.Context) ([]build.Build, error)

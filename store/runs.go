@@ -62,6 +62,9 @@ func buildKey(tx Tx, id build.ID) (int64, bool, error) {
 
 // Load reads a build's journal.
 func (s *Runs) Load(ctx context.Context, id build.ID) ([]pipeline.Entry, error) {
+	if err := s.engine.Settle(ctx); err != nil {
+		return nil, err
+	}
 	var all []pipeline.Entry
 	err := s.engine.Read(ctx, func(tx Tx) error {
 		all = nil
@@ -116,9 +119,9 @@ func (s *Runs) Texts(ctx context.Context, id build.ID) (map[string]string, error
 	return all, err
 }
 
-// Drop forgets a build's journal and texts.
+// Drop forgets a build's journal and texts, soon.
 func (s *Runs) Drop(ctx context.Context, id build.ID) error {
-	return s.engine.Write(ctx, func(tx Tx) error {
+	return s.engine.Later(ctx, func(tx Tx) error {
 		key, found, err := buildKey(tx, id)
 		if err != nil || !found {
 			return err
