@@ -105,10 +105,14 @@ func (r *Runner) discard(ctx context.Context, name build.JobName) {
 	if err != nil || job.Properties.KeepBuilds == 0 && job.Properties.KeepDays == 0 {
 		return
 	}
-	for _, id := range r.obsolete(ctx, job) {
+	old := r.obsolete(ctx, job)
+	for _, id := range old {
 		if err := errors.Join(r.c.Builds.DeleteBuild(ctx, id), r.c.Logs.Remove(id), r.c.Store.Drop(ctx, id)); err != nil {
 			r.log.Warn("an old build was not discarded", "build", id.String(), "err", err)
 		}
+	}
+	if len(old) > 0 {
+		r.news.signal()
 	}
 }
 
