@@ -52,7 +52,7 @@ func (t *Thread) do(e step.Effect, repeatable bool) (json.RawMessage, error) {
 	}
 	p.effects[eff.address] = eff
 	t.eff = eff
-	eff.ctx, eff.cancel = context.WithCancelCause(p.effectCtx)
+	eff.ctx, eff.cancel = context.WithCancelCause(step.WithLast(p.effectCtx, p.effectCtx.Done()))
 	switch {
 	case p.past.completed[eff.address]: // its turn comes
 	case p.past.over:

@@ -98,10 +98,19 @@ func (p Process) settle(exit agent.Exit, out step.Stream) error {
 	return nil
 }
 
-// stop ends the process of an interrupted effect and passes its last words on, as far as the machine can be reached in time.
+// stop ends the process of an interrupted effect and passes its last words on, as far as the machine can be reached in time. What
+// is left when the run is ended at once goes with its lease.
 func (p Process) stop(ctx context.Context, out step.Stream, why *value.Exception) {
+	last := step.Last(ctx)
 	ctx, cancel := context.WithTimeout(ctx, p.Grace+lastWait)
 	defer cancel()
+	go func() {
+		select {
+		case <-last:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
 	_ = Call(ctx, p.Node, func(m agent.Machine) error {
 		err := m.Stop(ctx, agent.StopRequest{Lease: p.Request.Lease, Step: p.Request.Step, Grace: p.Grace, Reason: why.Error()})
 		if err != nil {
