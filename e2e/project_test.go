@@ -171,7 +171,9 @@ func runArtifact(t *testing.T, w *world.World, job string, n int) {
 func TestRealProjectRunHere(t *testing.T) {
 	t.Parallel()
 	repository := ownRepository(t)
-	if err := os.WriteFile(filepath.Join(repository, "Jenkinsfile"), []byte(strings.Replace(projectFile, "checkout scm", "checkout scm\nsh 'cat untracked.txt'", 1)), 0o644); err != nil {
+	// The working tree is copied without its repository.
+	hereFile := strings.Replace(projectFile, `sh 'git log -1 --format="commit %s"'`, "sh 'cat untracked.txt'", 1)
+	if err := os.WriteFile(filepath.Join(repository, "Jenkinsfile"), []byte(hereFile), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.WriteFile(filepath.Join(repository, "untracked.txt"), []byte("not committed\n"), 0o644); err != nil {
@@ -190,6 +192,9 @@ func TestRealProjectRunHere(t *testing.T) {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("it did not say %q:\n%s", want, out.String())
 		}
+	}
+	if err := os.Chmod(filepath.Join(artifacts, "out", "outwork-agent"), 0o755); err != nil { // artifacts have no modes
+		t.Fatal(err)
 	}
 	if said, err := exec.Command(filepath.Join(artifacts, "out", "outwork-agent"), "--version").CombinedOutput(); err != nil {
 		t.Errorf("the artifact does not run: %v\n%s", err, said)
