@@ -206,15 +206,17 @@ func (e *env) adminCmd() *cobra.Command {
 			if force {
 				mode = os.O_WRONLY | os.O_CREATE | os.O_TRUNC
 			}
-			r, err := cl.Backup(c.Context())
-			if err != nil {
-				return err
-			}
-			defer r.Close()
 			f, err := os.OpenFile(args[0], mode, 0o600)
 			if err != nil {
 				return fault.With(fault.Conflict, err)
 			}
+			r, err := cl.Backup(c.Context())
+			if err != nil {
+				f.Close()
+				os.Remove(args[0])
+				return err
+			}
+			defer r.Close()
 			n, err := io.Copy(f, r)
 			if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
 				os.Remove(args[0])

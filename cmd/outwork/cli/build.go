@@ -26,6 +26,26 @@ func (e *env) buildCmd() *cobra.Command {
 	return c
 }
 
+// completeBuilds offers the newest builds.
+func (e *env) completeBuilds(c *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	if len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	cl, err := e.client()
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveError
+	}
+	bs, err := cl.Builds(c.Context(), client.BuildFilter{Limit: 100})
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveError
+	}
+	var names []string
+	for _, b := range bs {
+		names = append(names, fmt.Sprintf("%s#%d", b.Job, b.Number))
+	}
+	return names, cobra.ShellCompDirectiveNoFileComp
+}
+
 // buildArg reads JOB#NUMBER.
 func buildArg(s string) (build.ID, error) {
 	id, err := build.ParseID(s)
@@ -95,7 +115,7 @@ func (e *env) buildListCmd() *cobra.Command {
 
 func (e *env) buildShowCmd() *cobra.Command {
 	return &cobra.Command{
-		Use: "show JOB#NUMBER", Short: "Show a build and its stages", Example: "  outwork build show 'hello#3'", Args: exactly(1, "a build as JOB#NUMBER"),
+		Use: "show JOB#NUMBER", Short: "Show a build and its stages", Example: "  outwork build show 'hello#3'", Args: exactly(1, "a build as JOB#NUMBER"), ValidArgsFunction: e.completeBuilds,
 		RunE: func(c *cobra.Command, args []string) error {
 			id, err := buildArg(args[0])
 			if err != nil {
@@ -161,7 +181,7 @@ func (e *env) buildLogsCmd() *cobra.Command {
 	c := &cobra.Command{
 		Use: "logs JOB#NUMBER", Short: "Show a build's console log", Aliases: []string{"log"},
 		Example: "  outwork build logs 'hello#3' --follow\n  outwork build logs 'hello#3' --grep 'error|warning'",
-		Args:    exactly(1, "a build as JOB#NUMBER"),
+		Args:    exactly(1, "a build as JOB#NUMBER"), ValidArgsFunction: e.completeBuilds,
 		RunE: func(c *cobra.Command, args []string) error {
 			id, err := buildArg(args[0])
 			if err != nil {
@@ -209,7 +229,7 @@ func (e *env) buildAbortCmd() *cobra.Command {
 	return &cobra.Command{
 		Use: "abort JOB#NUMBER", Short: "End a build; a second time ends it hard",
 		Long:    "Ask a build to end. Its running steps get TERM and, after a grace, KILL; post and finally sections still run.\nA second abort ends those too.",
-		Example: "  outwork build abort 'hello#3'", Args: exactly(1, "a build as JOB#NUMBER"),
+		Example: "  outwork build abort 'hello#3'", Args: exactly(1, "a build as JOB#NUMBER"), ValidArgsFunction: e.completeBuilds,
 		RunE: func(c *cobra.Command, args []string) error {
 			id, err := buildArg(args[0])
 			if err != nil {
@@ -232,7 +252,7 @@ func (e *env) buildRebuildCmd() *cobra.Command {
 	var follow bool
 	c := &cobra.Command{
 		Use: "rebuild JOB#NUMBER", Short: "Start a build with an old one's parameters", Example: "  outwork build rebuild 'hello#3' --follow",
-		Args: exactly(1, "a build as JOB#NUMBER"),
+		Args: exactly(1, "a build as JOB#NUMBER"), ValidArgsFunction: e.completeBuilds,
 		RunE: func(c *cobra.Command, args []string) error {
 			id, err := buildArg(args[0])
 			if err != nil {
@@ -260,7 +280,7 @@ func (e *env) buildArtifactsCmd() *cobra.Command {
 	var dir string
 	c := &cobra.Command{
 		Use: "artifacts JOB#NUMBER", Short: "List what a build archived, or fetch it",
-		Example: "  outwork build artifacts 'hello#3'\n  outwork build artifacts 'hello#3' --download ./out", Args: exactly(1, "a build as JOB#NUMBER"),
+		Example: "  outwork build artifacts 'hello#3'\n  outwork build artifacts 'hello#3' --download ./out", Args: exactly(1, "a build as JOB#NUMBER"), ValidArgsFunction: e.completeBuilds,
 		RunE: func(c *cobra.Command, args []string) error {
 			id, err := buildArg(args[0])
 			if err != nil {
@@ -331,7 +351,7 @@ func (e *env) download(c *cobra.Command, cl *client.Client, id build.ID, a api.A
 func (e *env) buildDeleteCmd() *cobra.Command {
 	var yes bool
 	c := &cobra.Command{
-		Use: "delete JOB#NUMBER", Short: "Delete a finished build", Example: "  outwork build delete 'hello#3' --yes", Args: exactly(1, "a build as JOB#NUMBER"),
+		Use: "delete JOB#NUMBER", Short: "Delete a finished build", Example: "  outwork build delete 'hello#3' --yes", Args: exactly(1, "a build as JOB#NUMBER"), ValidArgsFunction: e.completeBuilds,
 		RunE: func(c *cobra.Command, args []string) error {
 			id, err := buildArg(args[0])
 			if err != nil {

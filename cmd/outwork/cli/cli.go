@@ -130,9 +130,14 @@ func Main(args []string, in io.Reader, out, errw io.Writer) int {
 }
 
 func run(ctx context.Context, args []string, e *env) int {
+	out := &counted{Writer: e.out}
+	e.out = out
 	root := e.root()
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
+	if err == nil && e.json && out.n == 0 { // a verb that has nothing to show
+		_, err = fmt.Fprintln(e.out, "{}")
+	}
 	var result errResult
 	if err != nil && !errors.As(err, &result) && !errors.Is(err, errInterrupted) {
 		fmt.Fprintf(e.err, "outwork: %v\n", err)
@@ -141,6 +146,18 @@ func run(ctx context.Context, args []string, e *env) int {
 		}
 	}
 	return exitCode(err)
+}
+
+// counted counts what is written.
+type counted struct {
+	io.Writer
+	n int64
+}
+
+func (c *counted) Write(p []byte) (int, error) {
+	n, err := c.Writer.Write(p)
+	c.n += int64(n)
+	return n, err
 }
 
 func (e *env) root() *cobra.Command {
@@ -162,7 +179,7 @@ func (e *env) root() *cobra.Command {
 		return errUsage{fmt.Errorf("%w\nSee: %s --help", err, c.CommandPath())}
 	})
 	f := root.PersistentFlags()
-	f.BoolVar(&e.json, "json", false, "show the API's JSON instead of a table")
+	f.BoolVar(&e.json, "json", false, "show the API's JSON instead of a table; {} when there is nothing to show")
 	f.StringVar(&e.url, "url", "", "controller's address (default: $OUTWORK_URL, else the last login's)")
 	f.StringVar(&e.token, "token", "", "API token, or @FILE (default: $OUTWORK_TOKEN, else the last login's)")
 	f.StringVar(&e.config, "config-file", "", "file that keeps logins (default: $OUTWORK_CONFIG, else the user's configuration folder)")

@@ -37,7 +37,7 @@ func verbs(c *cobra.Command, each func(*cobra.Command)) {
 func TestTheCommandLineIsDocumented(t *testing.T) {
 	e, _, _ := testEnv(map[string]string{"OUTWORK_DATA": "/var/lib/outwork"})
 	var b strings.Builder
-	b.WriteString("# Command line\n\nWritten from the program itself: `outwork VERB --help` shows the same. `outwork completion bash|zsh|fish|powershell` prints\nshell completion. Every verb takes `--json`, `--url`, `--token` and `--config-file`.\n\n```\n" + exitCodes + "\n```\n")
+	b.WriteString("# Command line\n\nWritten from the program itself: `outwork VERB --help` shows the same. `outwork completion bash|zsh|fish|powershell` prints\nshell completion. Every verb takes `--json` (the API's JSON on standard output; `{}` from a verb that has nothing to show), `--url`, `--token` and `--config-file`.\n\n```\n" + exitCodes + "\n```\n")
 	root := e.root()
 	verbs(root, func(c *cobra.Command) {
 		if !c.Runnable() || c.HasSubCommands() {
