@@ -166,19 +166,27 @@ type Agent struct {
 	w    *World
 	Name string
 	Root string
-	args []string
+	// Binary is what Start starts; a test may put another in its place.
+	Binary string
+	args   []string
 	*process
 }
 
 // Join starts an agent with a one-use token and waits until its node is online.
 func (w *World) Join(name, labels string, args ...string) *Agent {
 	w.T.Helper()
+	return w.JoinAt(w.URL, name, labels, args...)
+}
+
+// JoinAt is Join for an agent that reaches the controller at another address.
+func (w *World) JoinAt(address, name, labels string, args ...string) *Agent {
+	w.T.Helper()
 	tok, err := w.Client.CreateJoinToken(w.Context(), api.JoinTokenCreate{})
 	if err != nil {
 		w.T.Fatal(err)
 	}
-	a := &Agent{w: w, Name: name, Root: filepath.Join(w.Dir, "machines", name)}
-	a.args = append([]string{"agent", "--url", w.URL, "--name", name, "--root", a.Root, "--log-level", "debug"}, args...)
+	a := &Agent{w: w, Name: name, Root: filepath.Join(w.Dir, "machines", name), Binary: w.Binary}
+	a.args = append([]string{"agent", "--url", address, "--name", name, "--root", a.Root, "--log-level", "debug"}, args...)
 	w.agents = append(w.agents, a)
 	a.process = start(w.T, w.Binary, append(a.args, "--token", tok.Secret, "--labels", labels)...)
 	a.AwaitOnline()
@@ -186,7 +194,10 @@ func (w *World) Join(name, labels string, args ...string) *Agent {
 }
 
 // Start starts the agent again, over the same folder.
-func (a *Agent) Start() { a.process = start(a.w.T, a.w.Binary, a.args...) }
+func (a *Agent) Start() { a.process = start(a.w.T, a.Binary, a.args...) }
+
+// AwaitSaid waits until the agent has printed a text since it was started last.
+func (a *Agent) AwaitSaid(text string) { a.w.T.Helper(); a.process.await(a.w.T, text) }
 
 // AwaitOnline waits until the node is online.
 func (a *Agent) AwaitOnline() {
