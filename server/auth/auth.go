@@ -68,7 +68,7 @@ type HashCost struct {
 type Authority struct {
 	cfg     Config
 	cost    argon
-	decoy   func() string // a hash to compare with when there is no such user; made when first needed
+	decoy   string        // a hash of no password, to compare with when there is no such user
 	hashing chan struct{} // bounds the memory of argon2id
 
 	mu       sync.Mutex
@@ -96,7 +96,7 @@ func New(cfg Config) *Authority {
 	if h := cfg.Hash; h != nil {
 		a.cost = argon{h.MemoryKiB, h.Time, h.Threads}
 	}
-	a.decoy = sync.OnceValue(func() string { return a.cost.hash(rand.Text()) })
+	a.decoy = a.cost.decoy()
 	return a
 }
 
@@ -236,13 +236,13 @@ func (a *Authority) checkPassword(ctx context.Context, user, password string) (U
 	if err != nil && !unknown {
 		return User{}, err
 	}
+	if unknown {
+		phc = a.decoy
+	}
 	if err := a.acquire(ctx); err != nil {
 		return User{}, err
 	}
 	defer func() { <-a.hashing }()
-	if unknown {
-		phc = a.decoy()
-	}
 	ok, err := matches(phc, password)
 	if err != nil {
 		return User{}, err

@@ -32,8 +32,18 @@ var b64 = base64.RawStdEncoding
 func (a argon) hash(password string) string {
 	salt := make([]byte, saltBytes)
 	rand.Read(salt)
-	key := argon2.IDKey([]byte(password), salt, a.time, a.memory, a.threads, keyBytes)
+	return a.phc(salt, argon2.IDKey([]byte(password), salt, a.time, a.memory, a.threads, keyBytes))
+}
+
+func (a argon) phc(salt, key []byte) string {
 	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, a.memory, a.time, a.threads, b64.EncodeToString(salt), b64.EncodeToString(key))
+}
+
+// decoy is a PHC string that costs as much to compare with as any, and nothing to make: random bits for a key.
+func (a argon) decoy() string {
+	b := make([]byte, saltBytes+keyBytes)
+	rand.Read(b)
+	return a.phc(b[:saltBytes], b[saltBytes:])
 }
 
 // matches compares a password with a PHC string, in constant time for the key.
