@@ -103,7 +103,8 @@ func (r *Roster) update(l *loop, f func(*entry)) {
 }
 
 // keepConnected runs one session after another until ctx ends. It pauses between them with full jitter: the upper bound
-// doubles with each failure in a row. After a session that outlived a heartbeat it does not pause.
+// doubles with each failure in a row. After a session that outlived a heartbeat it does not pause. Agents that dial pace
+// themselves: one that was killed and started again a few times is not kept waiting for what it did before.
 func (r *Roster) keepConnected(ctx context.Context, l *loop) {
 	for failures := 0; ctx.Err() == nil; failures++ {
 		up, err := r.session(ctx, l)
@@ -115,6 +116,9 @@ func (r *Roster) keepConnected(ctx context.Context, l *loop) {
 			continue
 		}
 		bound := min(r.cfg.MaxBackoff, r.cfg.MinBackoff<<min(failures, 16))
+		if w, ok := r.cfg.Launchers[l.node.Launcher.Kind].(Waiter); ok && w.AgentsDial() {
+			bound = min(bound, r.cfg.MinBackoff)
+		}
 		pause := time.NewTimer(rand.N(bound))
 		select {
 		case <-pause.C:
