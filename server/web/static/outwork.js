@@ -44,5 +44,10 @@ function stream(url, hear) {
 // Every topic comes once when a stream begins, so that nothing is missed between two.
 if (topics.size) stream("/api/v1/events", ({ topic }) => { if (topics.has(topic)) changed(topic); });
 
+// What runs takes longer without anything changing.
+setInterval(() => {
+  for (const el of document.querySelectorAll("[data-refresh]")) if (!document.hidden && el.querySelector(".s-running, .s-queued")) refresh(el);
+}, 5000);
+
 const console_ = document.getElementById("console");
 if (console_) import(console_.dataset.module).then((m) => m.viewer(console_, stream));
