@@ -193,6 +193,16 @@ func (w *World) JoinAt(address, name, labels string, args ...string) *Agent {
 	return a
 }
 
+// JoinWith starts an agent with a token and does not wait.
+func (w *World) JoinWith(token, name string) *Agent {
+	w.T.Helper()
+	a := &Agent{w: w, Name: name, Root: filepath.Join(w.Dir, "machines", name), Binary: w.Binary}
+	a.args = []string{"agent", "--url", w.URL, "--name", name, "--root", a.Root, "--log-level", "debug"}
+	w.agents = append(w.agents, a)
+	a.process = start(w.T, w.Binary, append(a.args, "--token", token)...)
+	return a
+}
+
 // Start starts the agent again, over the same folder.
 func (a *Agent) Start() { a.process = start(a.w.T, a.Binary, a.args...) }
 
