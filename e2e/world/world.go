@@ -73,6 +73,7 @@ type World struct {
 	URL    string
 	Token  string // the admin's
 	args   []string
+	data   string
 	ctl    *process
 	agents []*Agent
 }
@@ -80,11 +81,20 @@ type World struct {
 // New starts a controller. args are added to `outwork server`.
 func New(t testing.TB, args ...string) *World {
 	t.Helper()
+	return NewAt(t, "", args...)
+}
+
+// NewAt is New with a data folder of the test's choice; "" is one in the world's folder.
+func NewAt(t testing.TB, data string, args ...string) *World {
+	t.Helper()
 	b, err := binary()
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &World{T: t, Binary: b, Dir: t.TempDir(), args: args}
+	w := &World{T: t, Binary: b, Dir: t.TempDir(), args: args, data: data}
+	if w.data == "" {
+		w.data = filepath.Join(w.Dir, "data")
+	}
 	port := freePort(t)
 	w.URL = fmt.Sprintf("http://127.0.0.1:%d", port)
 	t.Cleanup(w.end)
@@ -140,7 +150,7 @@ func (w *World) LaunchController() {
 }
 
 // Data is the controller's data folder.
-func (w *World) Data() string { return filepath.Join(w.Dir, "data") }
+func (w *World) Data() string { return w.data }
 
 // KillController ends the controller as a power failure would, but for the disk's caches.
 func (w *World) KillController() { w.ctl.signal(w.T, syscall.SIGKILL); w.ctl.wait() }
@@ -190,6 +200,14 @@ func (w *World) JoinAt(address, name, labels string, args ...string) *Agent {
 	w.agents = append(w.agents, a)
 	a.process = start(w.T, w.Binary, append(a.args, "--token", tok.Secret, "--labels", labels)...)
 	a.AwaitOnline()
+	return a
+}
+
+// JoinIn is Join for an agent whose folder is below dir.
+func (w *World) JoinIn(dir, name, labels string) *Agent {
+	w.T.Helper()
+	a := w.JoinAt(w.URL, name, labels, "--root", filepath.Join(dir, name))
+	a.Root = filepath.Join(dir, name)
 	return a
 }
 
@@ -346,6 +364,9 @@ func (w *World) end() {
 		w.ctl.wait()
 	}
 	killBelow(w.T, w.Dir)
+	for _, a := range w.agents {
+		killBelow(w.T, a.Root) // it may be elsewhere
+	}
 	if w.T.Failed() {
 		w.T.Logf("controller:\n%s", tail(w.ctl.Output()))
 		for _, a := range w.agents {
