@@ -140,8 +140,8 @@ const staged = `pipeline { agent any
   stages {
     stage('Prepare') { steps { sh 'set +x; for i in $(seq 30); do echo prepare $i; done' } }
     stage('Check') { parallel {
-      stage('Unit') { steps { sh 'set +x; for i in $(seq 20); do echo unit $i; done; while ! test -e ../go; do sleep 0.05; done; echo unit ends' } }
-      stage('Lint') { steps { sh 'set +x; printf "\\033[33mwarning\\033[0m: <b>lint</b>\\n"; for i in $(seq 20); do echo lint $i; done' } }
+      stage('Unit') { steps { sh 'set +x; for i in $(seq 5); do echo unit $i; done; while ! test -e ../go; do sleep 0.05; done; echo unit ends' } }
+      stage('Lint') { steps { sh 'set +x; printf "\\033[33mwarning\\033[0m: <b>lint</b>\\n"; for i in $(seq 5); do echo lint $i; done' } }
     } }
     stage('Pack') { steps { echo 'packed' } }
   } }`
@@ -162,7 +162,7 @@ func TestABuildEndsBeforeOnesEyes(t *testing.T) {
 	b.run(chromedp.Evaluate(`window.marker = "the same page"`, nil))
 	b.is(`document.querySelector(".stage.s-success .name")?.textContent === "Prepare"`)
 	b.is(`[...document.querySelectorAll(".stage.s-running .name")].some((e) => e.textContent === "Unit")`)
-	b.is(`[...document.querySelectorAll(".row code")].some((e) => e.textContent === "unit 20")`)
+	b.is(`[...document.querySelectorAll(".row code")].some((e) => e.textContent === "unit 5")`)
 	b.is(`document.querySelector("#log-state").textContent.includes("running")`)
 	b.is(`[...document.querySelectorAll(".row code .f4")].some((e) => e.textContent === "warning")`)
 	b.shoot("running")
