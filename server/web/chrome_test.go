@@ -102,7 +102,14 @@ func (b *tab) open(path string) { b.t.Helper(); b.run(chromedp.Navigate(b.f.URL(
 // is waits until a JavaScript expression is true.
 func (b *tab) is(expr string) {
 	b.t.Helper()
-	if err := chromedp.Run(b.ctx, chromedp.Poll(expr, nil, chromedp.WithPollingTimeout(30*time.Second))); err != nil {
+	wait := func() error {
+		return chromedp.Run(b.ctx, chromedp.WaitReady("footer"), chromedp.Poll(expr, nil, chromedp.WithPollingTimeout(30*time.Second)))
+	}
+	err := wait()
+	for tries := 0; err != nil && tries < 3 && strings.Contains(err.Error(), "-32000"); tries++ { // the page went away meanwhile: look at the next one
+		err = wait()
+	}
+	if err != nil {
 		var body string
 		chromedp.Run(b.ctx, chromedp.Evaluate("document.body.innerText", &body))
 		b.shoot("failed")
@@ -132,8 +139,11 @@ func (b *tab) shoot(name string) {
 func (b *tab) login() {
 	b.t.Helper()
 	b.open("/")
-	b.run(chromedp.WaitVisible(`input[name=user]`), chromedp.SendKeys(`input[name=user]`, "admin"), chromedp.SendKeys(`input[name=password]`, b.f.Password()+kb.Enter),
-		chromedp.WaitVisible(`nav`))
+	b.run(chromedp.WaitVisible(`input[name=user]`), chromedp.SendKeys(`input[name=user]`, "admin"), chromedp.SendKeys(`input[name=password]`, b.f.Password()))
+	if _, err := chromedp.RunResponse(b.ctx, chromedp.Submit(`input[name=password]`)); err != nil {
+		b.t.Fatal(err)
+	}
+	b.run(chromedp.WaitVisible(`nav`))
 }
 
 const staged = `pipeline { agent any
