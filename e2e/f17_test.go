@@ -134,7 +134,8 @@ func TestF17AbortWhileClaiming(t *testing.T) {
 		if !strings.HasSuffix(log, "Finished: "+b.Result+"\n") || strings.Count(log, "Finished: ") != 1 {
 			t.Fatalf("#%d is %s; the log:\n%s", n, b.Result, log)
 		}
-		if b.Result == "SUCCESS" && !strings.Contains(log, "post: success") || b.Result == "ABORTED" && strings.Contains(log, "post: success") {
+		// The second abort may also come when the work is done and post { success } runs: then it is an aborted build that has that.
+		if b.Result == "SUCCESS" && !strings.Contains(log, "post: success") {
 			t.Fatalf("#%d is %s; the log:\n%s", n, b.Result, log)
 		}
 	}
