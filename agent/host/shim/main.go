@@ -65,7 +65,7 @@ func (s *server) untilLeft() error {
 		}
 		s.mu.Lock()
 		leased, away, busy := s.lease != "", s.peer == nil, len(s.steps) > 0 || s.closing
-		folder := s.folder
+		lease, folder := s.lease, s.folder
 		s.mu.Unlock()
 		alone += look
 		if !away {
@@ -74,7 +74,7 @@ func (s *server) untilLeft() error {
 		switch {
 		case !away:
 		case leased && missing(folder):
-			s.endAll(0, "the agent's folder was removed")
+			s.endAll(lease, 0, "the agent's folder was removed")
 			return nil
 		case !leased && alone >= patience:
 			return nil

@@ -14,6 +14,7 @@ import (
 // server is the shim's state. The agent's messages, the ends of processes and the timers meet under mu.
 type server struct {
 	family *family
+	ending sync.Mutex // held while all processes of the lease are being ended; taken before mu
 
 	mu       sync.Mutex
 	peer     *peer  // the agent's present connection, or nil
@@ -317,6 +318,7 @@ func (s *server) keepDeadline() {
 		armed := s.deadline != 0 && !s.expired && !s.closing
 		left := time.Duration(s.deadline - Now())
 		passed := armed && left <= 0
+		lease := s.lease
 		if passed {
 			s.expired = true
 			_ = os.WriteFile(filepath.Join(s.folder, ExpiredFile), nil, 0o600)
@@ -326,7 +328,7 @@ func (s *server) keepDeadline() {
 		}
 		s.mu.Unlock()
 		if passed {
-			s.endAll(expiryGrace, "the lease was not renewed in time")
+			s.endAll(lease, expiryGrace, "the lease was not renewed in time")
 		}
 		select {
 		case <-time.After(wait):

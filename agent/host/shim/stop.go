@@ -34,13 +34,15 @@ func (s *server) stop(key string, grace time.Duration, reason string) {
 // close ends the lease: nothing of it lives when the agent hears closed. It does not give up; a process that the kernel
 // cannot end (stuck in a dead mount) keeps the lease in closing until it does.
 func (s *server) close(grace time.Duration, reason string) {
-	s.endAll(grace, reason)
+	s.mu.Lock()
+	key := s.lease
+	s.mu.Unlock()
+	s.endAll(key, grace, reason)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, p := range s.pumps {
 		p.close()
 	}
-	key := s.lease
 	s.pumps, s.lease, s.deadline, s.expired, s.closing = nil, "", 0, false, false
 	s.tell(Message{Kind: KindClosed, Lease: key})
 	if s.peer == nil {
@@ -48,9 +50,16 @@ func (s *server) close(grace time.Duration, reason string) {
 	}
 }
 
-// endAll ends every process of the lease: TERM, then KILL after grace, until none is left and every exit is on disk.
-func (s *server) endAll(grace time.Duration, reason string) {
+// endAll ends every process of the lease named: TERM, then KILL after grace, until none is left and every exit is on disk. Only one
+// runs at a time, and close is one of them: so none ever goes on into the next lease of this shim and ends that.
+func (s *server) endAll(lease string, grace time.Duration, reason string) {
+	s.ending.Lock()
+	defer s.ending.Unlock()
 	s.mu.Lock()
+	if s.lease != lease {
+		s.mu.Unlock()
+		return
+	}
 	for _, r := range s.steps {
 		if !r.stopped {
 			r.stopped, r.reason = true, reason
