@@ -66,6 +66,7 @@ func (g *gate) drain(limit time.Duration, lost <-chan struct{}, log *slog.Logger
 	if limit <= 0 {
 		return false
 	}
+	log.Info("draining: no new work is taken", "limit", limit)
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
 	for g.busy(ctx, log) {
