@@ -250,6 +250,7 @@ func TestALongLog(t *testing.T) {
 			t.Error("a row shows another line than its number says")
 		}
 	}
+	b.is(fmt.Sprintf(`document.querySelector("#viewer").scrollHeight >= %d`, 20*lines)) // it is laid out as a whole
 	b.run(chromedp.Evaluate(`document.querySelector("#viewer").scrollTop = document.querySelector("#viewer").scrollHeight / 2`, nil))
 	at(lines / 2)
 	b.run(chromedp.Focus("#viewer"), chromedp.KeyEvent(kb.End))
