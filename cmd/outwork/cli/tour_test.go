@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -406,43 +405,6 @@ func TestRunInACheckout(t *testing.T) {
 	if left, _ := os.ReadDir(dir); len(left) != 6 { // .git .gitignore ci tracked.txt new.txt big.ignored
 		t.Errorf("the working tree has now %v", left)
 	}
-}
-
-// Ctrl-C aborts the build, lets post sections run, and leaves nothing.
-func TestInterruptedRun(t *testing.T) {
-	tmp := t.TempDir()
-	file := write(t, filepath.Join(t.TempDir(), "Jenkinsfile"), `pipeline { agent any
-  stages { stage('Long') { steps { sh 'echo begun; sleep 600' } } }
-  post { aborted { sh 'echo cleaned up' }
-    always { echo 'always' } } }`)
-	cmd := exec.Command(os.Args[0], "run", file)
-	cmd.Env = append(os.Environ(), asProgram+"=1", "TMPDIR="+tmp)
-	var errw bytes.Buffer
-	cmd.Stderr = &errw
-	pipe, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	kill := time.AfterFunc(servertest.Patience, func() { cmd.Process.Kill() })
-	defer kill.Stop()
-	var out strings.Builder
-	for lines := bufio.NewScanner(pipe); lines.Scan(); {
-		fmt.Fprintln(&out, lines.Text())
-		if lines.Text() == "begun" {
-			if err := cmd.Process.Signal(os.Interrupt); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-	cmd.Wait()
-	if code := cmd.ProcessState.ExitCode(); code != exitInterrupted || !strings.Contains(out.String(), "\ncleaned up\n") || !strings.Contains(out.String(), "\nalways\n") ||
-		!strings.HasSuffix(out.String(), "Finished: ABORTED\n") {
-		t.Errorf("exit %d\n%s%s", code, out.String(), errw.String())
-	}
-	nothingLeft(t, tmp)
 }
 
 func TestExitCodesOfTheServer(t *testing.T) {
