@@ -181,6 +181,13 @@ func supersededBy(id build.ID) *value.Exception {
 
 // begin makes a build's start durable and starts it. A build that was aborted meanwhile is left alone.
 func (r *Runner) begin(ctx context.Context, h *held, start func(*run)) {
+	// A build that is triggered while recover lists what is unfinished is held twice. It runs once.
+	r.mu.Lock()
+	twice := r.running[h.id] != nil
+	r.mu.Unlock()
+	if twice {
+		return
+	}
 	b, err := r.c.Builds.Update(ctx, h.id, func(b *build.Build) error {
 		if b.State == build.Queued {
 			b.State, b.Started = build.Running, r.c.Now().UTC()
