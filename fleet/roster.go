@@ -12,6 +12,7 @@ import (
 
 	"github.com/outwork-build/outwork/agent"
 	"github.com/outwork-build/outwork/internal/fault"
+	"github.com/outwork-build/outwork/internal/signal"
 )
 
 // Roster is the fleet at work: it keeps the nodes of a Store connected and knows their state. All methods may be called
@@ -22,7 +23,7 @@ type Roster struct {
 	calls   chan call
 	stopped chan struct{}
 	editing chan struct{} // holds one token: whoever has it may change nodes in the Store
-	changed signals
+	changed signal.Set
 	views   atomic.Pointer[[]*view] // by name; neither the slice nor a view changes once it is here
 	metrics *metrics
 
@@ -169,11 +170,11 @@ func (r *Roster) publish() {
 		views[i] = e.view
 	}
 	r.views.Store(&views)
-	r.changed.notify()
+	r.changed.Notify()
 }
 
 // Subscribe signals, without content, that a snapshot would read differently (heartbeats alone do not signal).
-func (r *Roster) Subscribe() (changed <-chan struct{}, cancel func()) { return r.changed.subscribe() }
+func (r *Roster) Subscribe() (changed <-chan struct{}, cancel func()) { return r.changed.Subscribe() }
 
 // Snapshot returns a copy of every node's status, by name. It never blocks. Slices and maps in it are shared: do not change them.
 func (r *Roster) Snapshot() []Status {

@@ -12,6 +12,7 @@ import (
 	"github.com/outwork-build/outwork/agent"
 	"github.com/outwork-build/outwork/fleet"
 	"github.com/outwork-build/outwork/internal/fault"
+	"github.com/outwork-build/outwork/internal/signal"
 )
 
 // Queue is the queue at work: a Core with one owner goroutine, a ledger writer, and tickets for those who wait. All methods
@@ -23,7 +24,7 @@ type Queue struct {
 	stopped chan struct{}
 	start   time.Time // where Instant.Mono counts from
 	writer  *writer
-	changed signals
+	changed signal.Set
 	figures atomic.Pointer[figures]
 	metrics *metrics
 
@@ -137,7 +138,7 @@ func (q *Queue) serve(ctx context.Context) {
 			q.settle(rs)
 		case <-changed:
 			q.core.SetFleet(q.now(), q.cfg.Fleet.Snapshot())
-			q.changed.notify()
+			q.changed.Notify()
 		case <-timer.C:
 			q.core.Tick(q.now())
 		case <-ctx.Done():
@@ -199,7 +200,7 @@ func (q *Queue) turn() {
 	f.stats, f.waiting, f.busy, f.executors = q.core.Stats()
 	q.figures.Store(f)
 	if len(writes) > 0 || len(events) > 0 {
-		q.changed.notify()
+		q.changed.Notify()
 	}
 }
 

@@ -194,4 +194,4 @@ func (q *Queue) Snapshot() []ItemStatus {
 }
 
 // Subscribe signals, without content, that a snapshot would read differently. cancel ends it.
-func (q *Queue) Subscribe() (changed <-chan struct{}, cancel func()) { return q.changed.subscribe() }
+func (q *Queue) Subscribe() (changed <-chan struct{}, cancel func()) { return q.changed.Subscribe() }
