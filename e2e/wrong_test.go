@@ -146,6 +146,16 @@ func TestWrongTokens(t *testing.T) {
 		code, out = agent("late", tok.Secret)
 		expect("expired", code, out)
 	}
+	// As a node that is there, with a token that does not name it: the agent that is there does not notice.
+	tok, err = w.Client.CreateJoinToken(w.Context(), api.JoinTokenCreate{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	code, out = run(t, "agent", "--url", w.URL, "--name", "first", "--root", filepath.Join(w.Dir, "machines", "other"), "--token", tok.Secret)
+	expect("a taken name", code, out)
+	if n, err := w.Client.Node(w.Context(), "first"); err != nil || n.State != "online" || !strings.Contains(out, "outwork node token --node first") {
+		t.Errorf("%+v %v\n%s", n, err, out)
+	}
 	if code, _, errs := w.CLI("--token", "owt_wrong", "job", "list"); code == 0 || !strings.Contains(errs, "token") {
 		t.Errorf("a wrong API token: %d %s", code, errs)
 	}

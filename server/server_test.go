@@ -352,7 +352,10 @@ func TestTokensThatDoNotJoin(t *testing.T) {
 		return tok.Secret
 	}
 	used, other := token(api.JoinTokenCreate{}), token(api.JoinTokenCreate{Node: "other"})
-	if _, err := f.Auth().Join(t.Context(), used, "first"); err != nil {
+	if _, err := f.Auth().Join(t.Context(), used, "first", false); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.Client.Join(t.Context(), api.Join{Token: token(api.JoinTokenCreate{}), Name: "taken"}); err != nil {
 		t.Fatal(err)
 	}
 	short := token(api.JoinTokenCreate{TTL: "1ns"})
@@ -362,6 +365,7 @@ func TestTokensThatDoNotJoin(t *testing.T) {
 		{"used", used, "used"},
 		{"expired", short, "expired"},
 		{"otherwise", other, "other"},
+		{"taken", token(api.JoinTokenCreate{}), "outwork node token --node taken"},
 	} {
 		err := agentOf(t, f, c.name, c.token)
 		if err == nil || !strings.Contains(err.Error(), c.says) {
@@ -370,7 +374,7 @@ func TestTokensThatDoNotJoin(t *testing.T) {
 		if code := serve.ExitCode(err); code != serve.ExitRefused {
 			t.Errorf("%s: %v (%v) gives exit code %d", c.name, err, fault.Of(err), code)
 		}
-		if _, found := f.Roster().Node(fleet.NodeName(c.name)); found {
+		if _, found := f.Roster().Node(fleet.NodeName(c.name)); found && c.name != "taken" {
 			t.Errorf("%s: there is a node now", c.name)
 		}
 	}

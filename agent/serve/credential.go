@@ -90,7 +90,11 @@ func join(ctx context.Context, c Config) (*credential, error) {
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusCreated && resp.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("join %s: %w", c.URL, websocket.NewRefusal(resp).Err())
+		r := websocket.NewRefusal(resp)
+		if r.Kind == fault.Conflict { // the name is taken: asking again does not change that
+			r.Kind = fault.Denied
+		}
+		return nil, fmt.Errorf("join %s: %w", c.URL, r.Err())
 	}
 	var joined api.Joined
 	if err := json.NewDecoder(io.LimitReader(resp.Body, 64<<10)).Decode(&joined); err != nil || joined.Credential == "" || joined.Name == "" {

@@ -161,7 +161,7 @@ func TestAJoinTokenWorksOnce(t *testing.T) {
 	got := make(chan string, 16)
 	for range 16 {
 		wg.Go(func() {
-			if cred, err := a.Join(ctx, plain, "n1"); err == nil {
+			if cred, err := a.Join(ctx, plain, "n1", false); err == nil {
 				got <- cred
 			} else if !fault.Is(err, fault.Unauthenticated) || !strings.Contains(err.Error(), "used already") {
 				t.Errorf("used twice: %v", err)
@@ -184,25 +184,41 @@ func TestAJoinTokenWorksOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.add(2 * time.Minute)
-	if _, err := a.Join(ctx, late, "n2"); !fault.Is(err, fault.Unauthenticated) || !strings.Contains(err.Error(), "expired") {
+	if _, err := a.Join(ctx, late, "n2", false); !fault.Is(err, fault.Unauthenticated) || !strings.Contains(err.Error(), "expired") {
 		t.Fatalf("expired: %v", err)
 	}
-	if _, err := a.Join(ctx, "owj_wrong", "n2"); !fault.Is(err, fault.Unauthenticated) || !strings.Contains(err.Error(), "not known") {
+	if _, err := a.Join(ctx, "owj_wrong", "n2", true); !fault.Is(err, fault.Unauthenticated) || !strings.Contains(err.Error(), "not known") {
 		t.Fatalf("wrong: %v", err)
 	}
 	bound, _, err := a.CreateJoinToken(ctx, "admin", "n3", time.Hour)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := a.Join(ctx, bound, "n4"); !fault.Is(err, fault.Denied) {
+	if _, err := a.Join(ctx, bound, "n4", true); !fault.Is(err, fault.Denied) {
 		t.Fatalf("another node's token: %v", err)
 	}
-	// Joining anew ends the credential from before.
+	// As a node that exists only with a token for it: that ends the credential from before.
+	free, _, err := a.CreateJoinToken(ctx, "admin", "", time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := a.Join(ctx, free, "n1", true); !fault.Is(err, fault.Conflict) || !strings.Contains(err.Error(), "outwork node token --node n1") {
+		t.Fatalf("a token for any node, as one that exists: %v", err)
+	}
+	if _, err := a.Authenticate(ctx, cred); err != nil {
+		t.Fatalf("the agent that was not replaced: %v", err)
+	}
+	if _, err := a.Join(ctx, free, "n5", false); err != nil {
+		t.Fatalf("the refused token under another name: %v", err)
+	}
+	if _, err := a.Join(ctx, free, "n1", true); !fault.Is(err, fault.Unauthenticated) || !strings.Contains(err.Error(), "used already") {
+		t.Fatalf("a used token, as a node that exists: %v", err)
+	}
 	again, _, err := a.CreateJoinToken(ctx, "admin", "n1", time.Hour)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := a.Join(ctx, again, "n1"); err != nil {
+	if _, err := a.Join(ctx, again, "n1", true); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := a.Authenticate(ctx, cred); !fault.Is(err, fault.Unauthenticated) {

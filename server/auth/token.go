@@ -153,12 +153,18 @@ func (a *Authority) CreateJoinToken(ctx context.Context, by, node string, ttl ti
 	return a.issue(ctx, Token{Kind: Join, User: by, Node: node}, ttl)
 }
 
-// Join takes a join token and returns the node's own credential. Of many callers with one token, one succeeds.
-func (a *Authority) Join(ctx context.Context, plain, node string) (credential string, err error) {
+// Join takes a join token and returns the node's own credential. Of many callers with one token, one succeeds. taken says that there
+// is a node of the name: then the token must be bound to it, or the answer is fault.Conflict and the token is still good.
+func (a *Authority) Join(ctx context.Context, plain, node string, taken bool) (credential string, err error) {
 	if k, ok := kindOf(plain); !ok || k != Join {
 		return "", fault.New(fault.Unauthenticated, "this is not a join token: make one with outwork node token")
 	}
 	now := a.cfg.Now().UTC()
+	if taken {
+		if err := a.mayTake(ctx, plain, node, now); err != nil {
+			return "", err
+		}
+	}
 	credential, hash := secret(Agent)
 	t := Token{ID: rand.Text(), Hash: hash, Kind: Agent, Node: node, Created: now}
 	err = a.cfg.Store.UseJoinToken(ctx, hashOf(plain), now, t)
@@ -174,6 +180,21 @@ func (a *Authority) Join(ctx context.Context, plain, node string) (credential st
 		return "", err
 	}
 	return credential, a.RevokeNode(ctx, node, t.ID)
+}
+
+// mayTake refuses a token that would do but for not naming the node. Who has no such token learns nothing of the nodes.
+func (a *Authority) mayTake(ctx context.Context, plain, node string, now time.Time) error {
+	t, err := a.cfg.Store.Token(ctx, hashOf(plain))
+	switch {
+	case fault.Is(err, fault.NotFound):
+		return nil // UseJoinToken says what is wrong
+	case err != nil:
+		return err
+	case t.Node == "" && t.UsedAt.IsZero() && (t.Expires.IsZero() || now.Before(t.Expires)):
+		return fault.New(fault.Conflict, "there is a node %q already, and this join token is not for it: give the agent another --name, "+
+			"or replace the agent of that node with a token from: outwork node token --node %s", node, node)
+	}
+	return nil
 }
 
 // IssueAgent makes a credential for a node that the controller itself starts.

@@ -238,7 +238,8 @@ func (s *server) agents() {
 	register(s, route{method: "POST", path: "/agents/join", id: "join", summary: "Exchange a join token for a node's own credential", tag: "agents", scope: open, status: http.StatusCreated, maxBody: 1 << 16}, s.join)
 }
 
-// join makes the node, when there is none of the name, and gives its credential. Labels, executors and mode are taken only
+// join makes the node, when there is none of the name, and gives its credential. A node that there is can be taken over only with
+// a token that names it: a token that anybody may have been given must not end another agent's credential. Labels, executors and mode are taken only
 // then: later they are the administrator's.
 func (s *server) join(ctx context.Context, in *struct{ Body api.Join }) (*body[api.Joined], error) {
 	j := in.Body
@@ -249,11 +250,13 @@ func (s *server) join(ctx context.Context, in *struct{ Body api.Join }) (*body[a
 	if err := checkLabels(j.Labels); err != nil {
 		return nil, err
 	}
+	s.joining.Lock() // of two that join under one new name, the second finds the first's node
+	defer s.joining.Unlock()
 	st, exists := s.Fleet.Node(name)
 	if exists && st.Node.Launcher.Kind != "inbound" {
 		return nil, fault.New(fault.Conflict, "node %q is started by the controller (launcher %s): an agent cannot join as it", name, st.Node.Launcher.Kind)
 	}
-	credential, err := s.Auth.Join(ctx, j.Token, j.Name)
+	credential, err := s.Auth.Join(ctx, j.Token, j.Name, exists)
 	if err != nil {
 		return nil, err
 	}

@@ -60,6 +60,7 @@ type server struct {
 	Config
 	started time.Time
 	api     huma.API
+	joining sync.Mutex // held while an agent joins
 }
 
 // failure is how every error leaves the API: an api.Failure with its HTTP status.

@@ -555,6 +555,26 @@ func TestNodes(t *testing.T) {
 	if ns, err := c.Nodes(ctx); err != nil || len(ns) != 2 {
 		t.Errorf("%+v, %v", ns, err)
 	}
+	free, err := c.CreateJoinToken(ctx, api.JoinTokenCreate{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	expect(t, "as a node that is there", second(anon.Join(ctx, api.Join{Token: free.Secret, Name: "new"})), fault.Conflict, "outwork node token --node new")
+	if _, err := f.Auth().Authenticate(ctx, joined.Credential); err != nil {
+		t.Errorf("the credential of the agent that was there: %v", err)
+	}
+	bound, err := c.CreateJoinToken(ctx, api.JoinTokenCreate{Node: "new"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	former := joined
+	if joined, err = anon.Join(ctx, api.Join{Token: bound.Secret, Name: "new", Executors: 9}); err != nil {
+		t.Fatalf("with a token for the node: %v", err)
+	}
+	expect(t, "the former agent", second(f.Auth().Authenticate(ctx, former.Credential)), fault.Unauthenticated)
+	if n, err := c.Node(ctx, "new"); err != nil || n.Executors != 3 {
+		t.Errorf("the node is the administrator's: %+v, %v", n, err)
+	}
 	expect(t, "delete", c.DeleteNode(ctx, "new"), none)
 	if _, err := f.Auth().Authenticate(ctx, joined.Credential); !fault.Is(err, fault.Unauthenticated) {
 		t.Errorf("the credential of a deleted node: %v", err)
