@@ -55,13 +55,16 @@ type Node struct {
 	RemoteRoot  string            `json:"remoteRoot,omitempty"` // folder on the machine; "" is the agent's default
 	Env         map[string]string `json:"env,omitempty"`
 	Launcher    LauncherSpec      `json:"launcher"`
-	Offline     *OfflineCause     `json:"offline,omitempty"` // a person or a monitor keeps it from taking work
+	Retention   RetentionSpec     `json:"retention,omitzero"`
+	Monitors    map[string]Limit  `json:"monitors,omitempty"` // by the monitor's name: what differs from the farm's limits
+	Tools       map[string]string `json:"tools,omitempty"`    // tool name to its folder on the machine
+	Offline     *OfflineCause     `json:"offline,omitempty"`  // a person or a monitor keeps it from taking work
 	Created     time.Time         `json:"created"`
 }
 
 // LauncherSpec names a kind of launcher and its settings.
 type LauncherSpec struct {
-	Kind   string            `json:"kind"` // inbound, local, …
+	Kind   string            `json:"kind"` // inbound, local, ssh, command, winrm
 	Config map[string]string `json:"config,omitempty"`
 }
 
