@@ -79,28 +79,14 @@ func (h *Host) load(dir string) (*lease, error) {
 		return nil, err
 	}
 	for _, e := range es {
-		if strings.HasSuffix(e.Name(), stepSuffix) {
-			l.loadStep(filepath.Join(dir, e.Name()))
+		if !strings.HasSuffix(e.Name(), stepSuffix) {
+			continue
+		}
+		if err := l.loadSlot(filepath.Join(dir, e.Name())); err != nil {
+			return nil, err
 		}
 	}
 	return l, nil
-}
-
-// loadStep reads a step's file. Without a whole claim nothing was started: the file goes, and Start may come again.
-func (l *lease) loadStep(file string) {
-	var c claim
-	err := shim.ReadClaim(file, &c)
-	st := l.newStep(c)
-	if err != nil || st.file != file {
-		l.h.log.Info("a step was being claimed when the agent ended", "lease", l.id, "file", filepath.Base(file))
-		_ = os.Remove(file)
-		return
-	}
-	l.enter(st)
-	l.running++
-	if e, err := shim.ReadExit(file); err == nil {
-		l.finish(st, e)
-	}
 }
 
 // reconnect reaches a lease's shim and learns what runs, or finds out that nothing does. A shim that is there and does not

@@ -12,8 +12,8 @@ import (
 // interpreters are the shells that a machine may have, in the order Describe lists them.
 var interpreters = [...]string{"sh", "bat", "powershell", "pwsh"}
 
-// command returns the argv of a step, and the ending of its script's file name.
-func (h *Host) command(r agent.StartRequest, script string, env []string) (argv []string, ext string, err error) {
+// command returns the argv of a step, which lacks the script's file at its end, and the ending of that file's name.
+func (h *Host) command(r agent.StartRequest) (argv []string, ext string, err error) {
 	if r.Script == nil {
 		for _, a := range r.Argv {
 			if strings.ContainsRune(a, 0) {
@@ -34,14 +34,14 @@ func (h *Host) command(r agent.StartRequest, script string, env []string) (argv 
 	}
 	switch name {
 	case "bat":
-		return []string{"cmd.exe", "/d", "/c", script + ".bat"}, ".bat", nil
+		return []string{"cmd.exe", "/d", "/c"}, ".bat", nil
 	case "powershell", "pwsh":
-		return []string{name, "-NoProfile", "-NonInteractive", "-ExecutionPolicy", "Bypass", "-File", script + ".ps1"}, ".ps1", nil
+		return []string{name, "-NoProfile", "-NonInteractive", "-ExecutionPolicy", "Bypass", "-File"}, ".ps1", nil
 	}
 	if program, ok := shebang(r.Script); ok {
-		return append(program, script+".sh"), ".sh", nil
+		return program, ".sh", nil
 	}
-	return []string{"sh", "-xe", script + ".sh"}, ".sh", nil
+	return []string{"sh", "-xe"}, ".sh", nil
 }
 
 // shebang reads an interpreter line as Linux does: a program and at most one argument. We run the program ourselves, so that

@@ -2,7 +2,6 @@ package host
 
 import (
 	"context"
-	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -28,7 +27,7 @@ func (h *Host) Describe(ctx context.Context) (agent.Description, error) {
 		PID:      os.Getpid(),
 		Shells:   append([]string(nil), h.shells...),
 		Git:      h.git,
-		Env:      maps.Clone(h.cfg.Env),
+		Env:      h.variables(),
 	}, ctx.Err()
 }
 

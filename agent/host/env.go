@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/outwork-build/outwork/agent/host/shim"
 )
@@ -44,13 +45,39 @@ func private(name string) bool {
 	return false
 }
 
-// environ is the whole environment of one step's process.
-func (l *lease) environ(step map[string]string, dir, key string) []string {
+func (h *Host) inherited() map[string]string {
 	env := map[string]string{}
-	for _, v := range Inherited(l.h.cfg.Environ, l.h.cfg.PassEnv) {
+	for _, v := range Inherited(h.cfg.Environ, h.cfg.PassEnv) {
 		name, value, _ := strings.Cut(v, "=")
 		env[foldName(name)] = value
 	}
+	return env
+}
+
+// shown bounds what Describe tells of the environment, so that an odd variable never keeps a machine away.
+const shown = 128 << 10
+
+// variables is what all steps of this machine find, but for what differs from lease to lease. Scripts read it as env.PATH.
+func (h *Host) variables() map[string]string {
+	env := h.inherited()
+	for _, name := range []string{"HOME", "TMPDIR", "PWD", "USERPROFILE", "TEMP", "TMP"} {
+		delete(env, name)
+	}
+	set(env, h.cfg.Env)
+	total := 0
+	for _, name := range slices.Sorted(maps.Keys(env)) {
+		size := len(name) + len(env[name]) + 2
+		if total += size; total > shown || !utf8.ValidString(name+env[name]) {
+			total -= size
+			delete(env, name)
+		}
+	}
+	return env
+}
+
+// environ is the whole environment of one step's process.
+func (l *lease) environ(step map[string]string, dir, key string) []string {
+	env := l.h.inherited()
 	set(env, map[string]string{"HOME": l.work.Home, "TMPDIR": l.work.Tmp, "PWD": dir})
 	if runtime.GOOS == "windows" {
 		set(env, map[string]string{"USERPROFILE": l.work.Home, "TEMP": l.work.Tmp, "TMP": l.work.Tmp})

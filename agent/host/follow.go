@@ -54,42 +54,43 @@ func (l *lease) reader(s agent.StepID, offset int64) (*follower, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &follower{l: l, st: st, at: offset}
-	if f.file, err = os.Open(st.file); err == nil && st.Capture {
-		f.stdout, err = os.Open(st.stdout())
+	if err := l.read(st.slot); err != nil {
+		return nil, err
+	}
+	f := &follower{l: l, st: st, slot: st.slot, file: st.slot.file, at: offset}
+	if st.Capture {
+		f.stdout, err = os.Open(l.stdout(st))
 	}
 	if err == nil {
 		err = f.checkOffset()
 	}
 	if err != nil {
-		f.close()
+		f.closeLocked()
 		return nil, err
 	}
-	st.readers++
-	f.counted = true
 	return f, nil
 }
 
 type follower struct {
 	l      *lease
 	st     *step
+	slot   *slot
+	file   *os.File // the slot's, which counts this reader
 	at     int64
-	file   *os.File
 	stdout *os.File // with Capture
-	// counted says that the step counts this reader.
-	counted bool
 }
 
 func (f *follower) close() {
-	if f.counted {
-		f.l.mu.Lock()
-		f.st.readers--
-		f.l.mu.Unlock()
-	}
-	for _, file := range []*os.File{f.file, f.stdout} {
-		if file != nil {
-			_ = file.Close()
-		}
+	f.l.mu.Lock()
+	defer f.l.mu.Unlock()
+	f.closeLocked()
+}
+
+// closeLocked is close for those who hold the lease's mu.
+func (f *follower) closeLocked() {
+	f.l.unread(f.st, f.slot)
+	if f.stdout != nil {
+		_ = f.stdout.Close()
 	}
 }
 

@@ -73,6 +73,7 @@ func (l *lease) finish(st *step, e shim.Exit) {
 	st.exit = e
 	l.running--
 	close(st.done)
+	l.rest(st, st.slot)
 }
 
 // wake tells those who wait for more output to look. Call it with the lease's mu held.
@@ -89,10 +90,10 @@ func (l *lease) settle(running []string, why string) {
 		if st.ended() || slices.Contains(running, st.key) {
 			continue
 		}
-		e, err := shim.ReadExit(st.file)
+		e, err := l.exit(st)
 		if err != nil {
-			e = lost(st, why)
-			if err := shim.WriteExit(st.file, e); err != nil {
+			e = l.lost(st, why)
+			if err := l.record(st, e); err != nil {
 				l.h.log.Error("record a lost step", "lease", l.id, "step", st.Step, "err", err)
 			}
 		}
@@ -101,12 +102,12 @@ func (l *lease) settle(running []string, why string) {
 }
 
 // lost is the end of a step about which nobody knows.
-func lost(st *step, why string) shim.Exit {
+func (l *lease) lost(st *step, why string) shim.Exit {
 	e := shim.Exit{Code: -1, Lost: true, Reason: why, Started: st.Claimed, Ended: time.Now()}
-	if fi, err := os.Stat(st.file); err == nil {
+	if fi, err := os.Stat(st.slot.path); err == nil {
 		e.Output = max(fi.Size()-shim.OutputStart, 0)
 	}
-	if fi, err := os.Stat(st.stdout()); err == nil {
+	if fi, err := os.Stat(l.stdout(st)); err == nil {
 		e.Stdout = fi.Size()
 	}
 	return e

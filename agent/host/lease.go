@@ -54,7 +54,13 @@ type lease struct {
 	steps    map[agent.StepID]*step
 	byKey    map[string]*step
 	running  int
-	scripts  []string      // empty files in Tmp, for the scripts of steps to come
+	blank    []*slot       // files for the steps to come
+	slots    int           // the highest number a slot was named by
+	opened   int           // slots whose file is open
+	graves   *os.File      // the ids of forgotten steps; nil while none is
+	torn     bool          // its last line is cut off
+	scripts  []string      // files in Tmp for the scripts of steps to come
+	texts    int           // the highest number a script was named by
 	link     *link         // nil while there is no shim
 	unsure   chan struct{} // while a shim is there and does not answer; closed when it does or is gone
 	deadline int64         // of a Kill lease, by shim.Now
@@ -217,7 +223,7 @@ func (l *lease) make() error {
 			return err
 		}
 	}
-	if spare := l.h.spares.takeFolder(); spare == "" || os.Rename(spare, l.dir) != nil {
+	if spare, ok := l.h.spares.take(); !ok || !l.moveIn(spare) {
 		if err := os.MkdirAll(l.work.Home, 0o700); err != nil {
 			return err
 		}

@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -37,13 +36,11 @@ type claim struct {
 // step is one step of a lease. Its fields are guarded by the lease's mu; exit may be read once done is closed.
 type step struct {
 	claim
-	key   string // names its files and its cookie
-	file  string
-	done  chan struct{} // closed when exit is known
-	exit  shim.Exit
-	grown chan struct{} // closed when the output has grown; nil while nobody waits
-	// readers have the step's file open: it is not used again.
-	readers   int
+	key       string        // names its files and its cookie
+	slot      *slot         // its file; nil when it is forgotten
+	done      chan struct{} // closed when exit is known
+	exit      shim.Exit
+	grown     chan struct{} // closed when the output has grown; nil while nobody waits
 	forgotten bool          // all but the step's id is gone
 	unsent    *shim.Message // the start, when the shim may not have got it
 }
@@ -51,7 +48,7 @@ type step struct {
 func (l *lease) newStep(c claim) *step {
 	sum := sha256.Sum256([]byte(c.Step))
 	key := hex.EncodeToString(sum[:10])
-	return &step{claim: c, key: key, file: filepath.Join(l.dir, key+stepSuffix), done: make(chan struct{})}
+	return &step{claim: c, key: key, done: make(chan struct{})}
 }
 
 func (st *step) ended() bool {
@@ -135,9 +132,10 @@ func (l *lease) start(r agent.StartRequest) (hired bool, err error) {
 		}
 		hired = true
 	}
-	if err := st.claimOnDisk(l.h.spares.takeFile()); err != nil {
+	if err := l.claimOnDisk(st); err != nil {
 		return hired, diskFault(err)
 	}
+	m.File = st.slot.path
 	l.enter(st)
 	l.running++
 	handover := shim.Message{Kind: shim.KindStart, Step: st.key, Start: m}
@@ -161,8 +159,7 @@ func (l *lease) prepare(r agent.StartRequest, st *step) (*shim.Start, error) {
 		return nil, err
 	}
 	env := l.environ(r.Env, dir, st.key)
-	script := filepath.Join(l.work.Tmp, "script-"+st.key)
-	argv, ext, err := l.h.command(r, script, env)
+	argv, ext, err := l.h.command(r)
 	if err != nil {
 		return nil, err
 	}
@@ -170,33 +167,36 @@ func (l *lease) prepare(r agent.StartRequest, st *step) (*shim.Start, error) {
 		return nil, err
 	}
 	if r.Script != nil {
-		st.Script = filepath.Base(script) + ext
-		if err := l.writeScript(script+ext, r.Script); err != nil {
+		st.Script = l.takeScript(ext)
+		script := filepath.Join(l.work.Tmp, st.Script)
+		if err := l.writeScript(script, r.Script); err != nil {
 			return nil, err
 		}
+		argv = append(argv, script)
 	}
 	limit := r.MaxOutput
 	if limit == 0 {
 		limit = l.h.cfg.MaxOutput
 	}
-	m := &shim.Start{File: st.file, Path: lookPath(argv[0], dir, env), Argv: argv, Dir: dir, Env: env, Limit: limit}
+	m := &shim.Start{Path: lookPath(argv[0], dir, env), Argv: argv, Dir: dir, Env: env, Limit: limit}
 	if r.Capture {
-		m.Capture, m.Stdout = st.stdout(), maxCapture
+		m.Capture, m.Stdout = l.stdout(st), maxCapture
 	}
 	return m, nil
 }
 
 // stdout is the file that takes a captured stdout.
-func (st *step) stdout() string { return strings.TrimSuffix(st.file, stepSuffix) + stdoutSuffix }
+func (l *lease) stdout(st *step) string { return filepath.Join(l.dir, st.key+stdoutSuffix) }
 
 // claimOnDisk makes the step's files. The claim comes last.
-func (st *step) claimOnDisk(spare string) error {
+func (l *lease) claimOnDisk(st *step) (err error) {
 	if st.Capture {
-		if err := os.WriteFile(st.stdout(), nil, 0o600); err != nil {
+		if err := os.WriteFile(l.stdout(st), nil, 0o600); err != nil {
 			return err
 		}
 	}
-	return shim.MakeStepFile(st.file, spare, st.claim)
+	st.slot, err = l.claimSlot(st.claim)
+	return err
 }
 
 // step returns a step that is there and not forgotten. Call it with l.mu held.
@@ -255,12 +255,13 @@ func (h *Host) Forget(ctx context.Context, id agent.Lease, s agent.StepID) error
 		return diskFault(err)
 	}
 	st.forgotten = true
-	errs := []error{h.spares.retire(st.file, st.readers == 0 && !st.exit.Lost)}
+	errs := []error{l.retire(st)}
+	st.slot = nil
 	if st.Capture {
-		errs = append(errs, os.Remove(st.stdout()))
+		errs = append(errs, os.Remove(l.stdout(st)))
 	}
 	if st.Script != "" {
-		errs = append(errs, l.retireScript(filepath.Join(l.work.Tmp, st.Script)))
+		errs = append(errs, l.retireScript(st.Script))
 	}
 	for _, err := range errs {
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {

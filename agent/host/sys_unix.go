@@ -27,7 +27,10 @@ func lookPath(name, dir string, env []string) string {
 			p = filepath.Join(dir, p)
 		}
 		full := filepath.Join(p, name)
-		if fi, err := os.Stat(full); err == nil && fi.Mode().IsRegular() && unix.Access(full, unix.X_OK) == nil {
+		if unix.Access(full, unix.X_OK) != nil {
+			continue
+		}
+		if fi, err := os.Stat(full); err == nil && fi.Mode().IsRegular() {
 			return full
 		}
 	}
@@ -42,6 +45,17 @@ func isFull(err error) bool {
 func onlyName(fi os.FileInfo) bool {
 	st, ok := fi.Sys().(*syscall.Stat_t)
 	return ok && st.Nlink == 1
+}
+
+// named reports whether a file has a name at all.
+func named(fi os.FileInfo) bool {
+	st, ok := fi.Sys().(*syscall.Stat_t)
+	return ok && st.Nlink > 0
+}
+
+// openScript opens or makes a file for writing. It follows no link and waits for no reader.
+func openScript(path string) (*os.File, error) {
+	return os.OpenFile(path, os.O_WRONLY|os.O_CREATE|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0o700)
 }
 
 func isRefused(err error) bool { return errors.Is(err, unix.ECONNREFUSED) }

@@ -49,3 +49,11 @@ func lockFile(path string) (*os.File, error) {
 
 // onlyName reports whether a file is known to have one name only: here it is not worth the asking.
 func onlyName(os.FileInfo) bool { return false }
+
+// named reports whether a file has a name at all: one that is open keeps it here.
+func named(os.FileInfo) bool { return true }
+
+// openScript opens or makes a file for writing.
+func openScript(path string) (*os.File, error) {
+	return os.OpenFile(path, os.O_WRONLY|os.O_CREATE, 0o700)
+}

@@ -285,9 +285,13 @@ func (s *server) record(r *running, st status) {
 	if r.stdout != nil {
 		e.Stdout, more = r.stdout.seal()
 		e.Dropped += more
+		r.stdout.close()
 	}
-	for err := WriteExit(r.start.File, e); err != nil && !errors.Is(err, fs.ErrNotExist) && !s.isClosing(); err = WriteExit(r.start.File, e) {
+	for err := r.writeExit(e); err != nil && !errors.Is(err, fs.ErrNotExist) && !s.isClosing(); err = r.writeExit(e) {
 		time.Sleep(retryExit)
+	}
+	if r.spool != nil {
+		r.spool.close()
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -298,6 +302,18 @@ func (s *server) record(r *running, st status) {
 	case s.changed <- struct{}{}:
 	default:
 	}
+}
+
+// writeExit puts the exit into the step's file, which is open already if the step got so far.
+func (r *running) writeExit(e Exit) error {
+	if r.spool != nil {
+		return WriteExit(r.spool.file, e)
+	}
+	f, err := os.OpenFile(r.start.File, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	return errors.Join(WriteExit(f, e), f.Close())
 }
 
 // retryExit is the pause after an exit file could not be written.

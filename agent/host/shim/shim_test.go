@@ -14,10 +14,12 @@ import (
 func TestStepFile(t *testing.T) {
 	type claim struct{ Step string }
 	path := filepath.Join(t.TempDir(), "s")
-	if err := MakeStepFile(path, "", claim{"one"}); err != nil {
+	f, err := MakeStepFile(path, claim{"one"})
+	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := ReadExit(path); !errors.Is(err, ErrNotEnded) {
+	defer f.Close()
+	if _, err := ReadExit(f); !errors.Is(err, ErrNotEnded) {
 		t.Errorf("exit before the end: %v", err)
 	}
 	s, err := newSpool(path, OutputStart, 10, nil)
@@ -34,53 +36,58 @@ func TestStepFile(t *testing.T) {
 	if size, dropped := s.seal(); size != 10 || dropped != 6 {
 		t.Errorf("after the end: kept %d, dropped %d", size, dropped)
 	}
+	s.close()
 	e := Exit{Code: 3, Reason: strings.Repeat("<&\x00>", 1000), Output: 10, Started: time.Unix(1, 0).UTC(), Ended: time.Unix(2, 0).UTC()}
-	if err := WriteExit(path, e); err != nil {
+	if err := WriteExit(f, e); err != nil {
 		t.Fatal(err)
 	}
-	if err := WriteExit(path, Exit{Code: 4, Lost: true}); err != nil {
+	if err := WriteExit(f, Exit{Code: 4, Lost: true}); err != nil {
 		t.Fatal(err)
 	}
 	e.Reason = e.Reason[:maxReason]
-	if got, err := ReadExit(path); err != nil || got != e {
+	if got, err := ReadExit(f); err != nil || got != e {
 		t.Errorf("%+v, %v", got, err)
 	}
 	var c claim
-	if err := ReadClaim(path, &c); err != nil || c.Step != "one" {
+	if err := ReadClaim(f, &c); err != nil || c.Step != "one" {
 		t.Errorf("%+v, %v", c, err)
 	}
 	text, err := os.ReadFile(path)
 	if err != nil || string(text[OutputStart:]) != "0123456789" {
 		t.Errorf("output %q, %v", text[OutputStart:], err)
 	}
-	if err := BlankStepFile(path); err != nil {
+	if err := BlankStepFile(f); err != nil {
 		t.Fatal(err)
 	}
 	if text, err = os.ReadFile(path); err != nil || len(bytes.TrimRight(text, " ")) != 0 || len(text) != OutputStart {
 		t.Errorf("a blank file holds %d bytes, %v", len(bytes.TrimRight(text, " ")), err)
 	}
-	again := path + "2"
-	if err := MakeStepFile(again, path, claim{"two"}); err != nil {
+	if err := ReadClaim(f, &c); !errors.Is(err, ErrUnclaimed) {
+		t.Errorf("the claim of a blank file: %v", err)
+	}
+	if err := WriteClaim(f, claim{"two"}); err != nil {
 		t.Fatal(err)
 	}
-	if err := ReadClaim(again, &c); err != nil || c.Step != "two" {
+	if err := ReadClaim(f, &c); err != nil || c.Step != "two" {
 		t.Errorf("%+v, %v", c, err)
 	}
-	if _, err := os.Stat(path); !os.IsNotExist(err) {
-		t.Errorf("the spare is still there: %v", err)
+	if _, err := ReadExit(f); !errors.Is(err, ErrNotEnded) {
+		t.Errorf("exit of the second step: %v", err)
 	}
 }
 
 // An exit that was cut off is none.
 func TestTornExit(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s")
-	if err := MakeStepFile(path, "", 1); err != nil {
+	f, err := MakeStepFile(path, 1)
+	if err != nil {
 		t.Fatal(err)
 	}
-	if err := writeAt(path, []byte(`{"code":0,"outp`), region); err != nil {
+	defer f.Close()
+	if _, err := f.WriteAt([]byte(`{"code":0,"outp`), region); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := ReadExit(path); !errors.Is(err, ErrNotEnded) {
+	if _, err := ReadExit(f); !errors.Is(err, ErrNotEnded) {
 		t.Errorf("%v", err)
 	}
 }

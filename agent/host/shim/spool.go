@@ -23,9 +23,9 @@ type spool struct {
 	sealed  bool  // the step has ended: what still comes is not its output
 }
 
-// newSpool keeps output in a file that is there, from the byte at start on.
+// newSpool keeps output in a file that is there, from the byte at start on. The caller closes it.
 func newSpool(path string, start, limit int64, grown func(int64)) (*spool, error) {
-	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -103,9 +103,9 @@ func (s *spool) length() int64 {
 func (s *spool) seal() (size, dropped int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.sealed {
-		s.sealed = true
-		_ = s.file.Close() // a late write error would have no one to hear it; the bytes are in the page cache
-	}
+	s.sealed = true
 	return s.size, s.dropped
 }
+
+// close closes the file of a sealed spool. A late write error would have no one to hear it; the bytes are in the page cache.
+func (s *spool) close() { _ = s.file.Close() }

@@ -16,7 +16,8 @@ import (
 //	[8 KiB, …)      the output
 //
 // The exit's room is on disk before the start, so a full disk cannot lose it. It is written in one write to one page; a
-// write that was cut off leaves no whole JSON, and counts as none.
+// write that was cut off leaves no whole JSON, and counts as none. A file without a claim is blank: one that waits for its
+// next step.
 const (
 	region = 4 << 10
 	// OutputStart is where a step file's output begins.
@@ -26,62 +27,66 @@ const (
 // maxReason is the length a reason is cut to, so that an exit fits its room.
 const maxReason = 400
 
-// ErrNotEnded says that a step file has no exit.
-var ErrNotEnded = errors.New("the step has no exit on disk")
+// Errors of reading a step file.
+var (
+	// ErrNotEnded says that a step file has no exit.
+	ErrNotEnded = errors.New("the step has no exit on disk")
+	// ErrUnclaimed says that a step file has no claim: nothing was started for it.
+	ErrUnclaimed = errors.New("no step has claimed the file")
+)
 
-// MakeStepFile makes a step file with a claim and the room for its exit. spare, unless it is "", is a blank one to use;
-// until the claim is in it the file counts as unclaimed.
-func MakeStepFile(path, spare string, claim any) error {
+// MakeStepFile makes a step file with a claim and the room for its exit.
+func MakeStepFile(path string, claim any) (*os.File, error) {
+	text, err := regionOf(claim)
+	if err != nil {
+		return nil, err
+	}
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if _, err = f.Write(append(text, bytes.Repeat([]byte{' '}, region)...)); err != nil {
+		return nil, errors.Join(err, f.Close(), os.Remove(path))
+	}
+	return f, nil
+}
+
+// WriteClaim claims a blank step file.
+func WriteClaim(f *os.File, claim any) error {
 	text, err := regionOf(claim)
 	if err != nil {
 		return err
 	}
-	if spare != "" && os.Rename(spare, path) == nil {
-		if err := writeAt(path, text, 0); err != nil {
-			return errors.Join(err, os.Remove(path))
-		}
-		return nil
-	}
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(append(text, bytes.Repeat([]byte{' '}, region)...))
-	if cerr := f.Close(); err == nil {
-		err = cerr
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(path))
-	}
-	return nil
+	_, err = f.WriteAt(text, 0)
+	return err
 }
 
 // BlankStepFile takes claim, exit and output out of a step file.
-func BlankStepFile(path string) error {
-	if err := writeAt(path, bytes.Repeat([]byte{' '}, OutputStart), 0); err != nil {
+func BlankStepFile(f *os.File) error {
+	if _, err := f.WriteAt(bytes.Repeat([]byte{' '}, OutputStart), 0); err != nil {
 		return err
 	}
-	return os.Truncate(path, OutputStart)
+	if fi, err := f.Stat(); err != nil || fi.Size() <= OutputStart {
+		return err
+	}
+	return f.Truncate(OutputStart)
 }
 
-func writeAt(path string, text []byte, at int64) error {
-	f, err := os.OpenFile(path, os.O_WRONLY, 0)
-	if err != nil {
-		return err
-	}
-	_, err = f.WriteAt(text, at)
-	if cerr := f.Close(); err == nil {
-		err = cerr
+// ReadClaim reads the claim of a step file. An error means that the file was not whole: nothing was started for it.
+func ReadClaim(f io.ReaderAt, claim any) error {
+	found, err := readRegion(f, 0, claim)
+	if err == nil && !found {
+		err = ErrUnclaimed
 	}
 	return err
 }
 
-// ReadClaim reads the claim of a step file. An error means that the file was not whole: nothing was started for it.
-func ReadClaim(path string, claim any) error { return readRegion(path, 0, claim) }
-
 // WriteExit puts a step's end into its file, unless there is one.
-func WriteExit(path string, e Exit) error {
-	if _, err := ReadExit(path); err == nil {
+func WriteExit(f interface {
+	io.ReaderAt
+	io.WriterAt
+}, e Exit) error {
+	if _, err := ReadExit(f); err == nil {
 		return nil
 	}
 	if len(e.Reason) > maxReason {
@@ -91,16 +96,19 @@ func WriteExit(path string, e Exit) error {
 	if err != nil {
 		return err
 	}
-	if err := writeAt(path, text, region); err != nil {
+	if _, err := f.WriteAt(text, region); err != nil {
 		return fmt.Errorf("write exit: %w", err)
 	}
 	return nil
 }
 
 // ReadExit reads what WriteExit wrote; ErrNotEnded when that is nothing, or not whole.
-func ReadExit(path string) (Exit, error) {
+func ReadExit(f io.ReaderAt) (Exit, error) {
 	var e Exit
-	err := readRegion(path, region, &e)
+	found, err := readRegion(f, region, &e)
+	if err == nil && !found {
+		err = ErrNotEnded
+	}
 	return e, err
 }
 
@@ -115,19 +123,13 @@ func regionOf(v any) ([]byte, error) {
 	return append(text, bytes.Repeat([]byte{' '}, region-len(text))...), nil
 }
 
-func readRegion(path string, at int64, v any) error {
-	f, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
+// readRegion reports whether there is a whole value.
+func readRegion(f io.ReaderAt, at int64, v any) (found bool, err error) {
 	buf := make([]byte, region)
-	if _, err := f.ReadAt(buf, at); err != nil && !errors.Is(err, io.EOF) {
-		return err
+	n, err := f.ReadAt(buf, at)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return false, err
 	}
-	buf = bytes.TrimRight(buf, " \x00")
-	if len(buf) == 0 || json.Unmarshal(buf, v) != nil {
-		return ErrNotEnded
-	}
-	return nil
+	buf = bytes.TrimRight(buf[:n], " \x00")
+	return len(buf) > 0 && json.Unmarshal(buf, v) == nil, nil
 }
