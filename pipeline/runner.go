@@ -23,9 +23,11 @@ type Runner struct {
 	news  broadcast
 	count *metrics
 
-	mu      sync.Mutex
-	waiting []*held           // queued builds in the order they were accepted
-	running map[build.ID]*run // started and not finished
+	mu        sync.Mutex
+	waiting   []*held           // queued builds in the order they were accepted
+	running   map[build.ID]*run // started and not finished
+	recovered map[build.ID]bool // queued builds that recover found: a Trigger that has not returned yet leaves them alone
+	forgotten map[build.ID]bool // aborted in the queue since Run last looked at it; who saw them before does not hold them again
 }
 
 // held is a queued build.
@@ -49,7 +51,7 @@ func New(c Config) (*Runner, error) {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	r := &Runner{c: c, log: c.Log, steps: map[string]step.Step{}, bell: make(chan struct{}, 1), running: map[build.ID]*run{}}
+	r := &Runner{c: c, log: c.Log, steps: map[string]step.Step{}, bell: make(chan struct{}, 1), running: map[build.ID]*run{}, recovered: map[build.ID]bool{}, forgotten: map[build.ID]bool{}}
 	for _, s := range c.Steps {
 		name := s.Spec().Name
 		if r.steps[name] != nil {
@@ -86,34 +88,20 @@ func (r *Runner) Run(ctx context.Context) error {
 	}
 }
 
-// recover takes up what an earlier Run left.
+// recover takes up what an earlier Run left. While the ledger is read builds may be triggered and aborted: one that is
+// triggered is held once, by whoever comes first, and one that is aborted in the queue is not held any more.
 func (r *Runner) recover(ctx context.Context, start func(*run)) error {
 	builds, err := r.c.Store.Unfinished(ctx)
 	if err != nil {
 		return fmt.Errorf("list unfinished builds: %w", err)
 	}
-	r.mu.Lock()
-	known := map[build.ID]bool{}
-	for _, h := range r.waiting {
-		known[h.id] = true
-	}
-	var old []*held
-	var resumed []*run
-	for _, b := range builds {
-		switch {
-		case known[b.ID]:
-		case b.State == build.Running:
-			u := newRun(r, b)
-			r.running[b.ID] = u
-			r.count.resumed.Inc()
-			resumed = append(resumed, u)
-		default:
-			old = append(old, &held{id: b.ID})
-		}
-	}
-	r.waiting = append(old, r.waiting...)
-	r.mu.Unlock()
+	old, resumed := r.takeUp(builds)
+	learnt := map[build.JobName]bool{}
 	for _, h := range old {
+		if learnt[h.id.Job] {
+			continue
+		}
+		learnt[h.id.Job] = true
 		if job, err := r.c.Builds.Job(ctx, h.id.Job); err == nil {
 			r.learn(h.id.Job, job.Properties)
 		}
@@ -124,10 +112,45 @@ func (r *Runner) recover(ctx context.Context, start func(*run)) error {
 	return nil
 }
 
+// takeUp holds the queued builds before all that were triggered since, and makes runs of the others.
+func (r *Runner) takeUp(builds []build.Build) (old []*held, resumed []*run) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	known := map[build.ID]bool{}
+	for _, h := range r.waiting {
+		known[h.id] = true
+	}
+	for _, b := range builds {
+		switch {
+		case known[b.ID] || r.forgotten[b.ID]:
+		case b.State == build.Running:
+			u := newRun(r, b)
+			r.running[b.ID] = u
+			r.count.resumed.Inc()
+			resumed = append(resumed, u)
+		default:
+			r.recovered[b.ID] = true
+			old = append(old, &held{id: b.ID})
+		}
+	}
+	r.waiting = append(old, r.waiting...)
+	return old, resumed
+}
+
+// hold puts a build that was accepted into the queue, unless recover has found it there.
+func (r *Runner) hold(h *held) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.recovered[h.id] {
+		r.waiting = append(r.waiting, h)
+	}
+}
+
 // due takes the builds out of the waiting list that may start now, and gives the others the reason why not.
 func (r *Runner) due() []*held {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	clear(r.forgotten)
 	busy := map[build.JobName]int{}
 	for id := range r.running {
 		busy[id.Job] = max(busy[id.Job], id.Number)
@@ -179,42 +202,42 @@ func supersededBy(id build.ID) *value.Exception {
 	return &value.Exception{Class: value.FlowInterrupted, Result: string(build.NotBuilt), Causes: []string{text}}
 }
 
-// begin makes a build's start durable and starts it. A build that was aborted meanwhile is left alone.
+// begin makes a build's start durable and starts it. A build that was aborted or deleted meanwhile is left alone.
 func (r *Runner) begin(ctx context.Context, h *held, start func(*run)) {
-	// A build that is triggered while recover lists what is unfinished is held twice. It runs once.
-	r.mu.Lock()
-	twice := r.running[h.id] != nil
-	r.mu.Unlock()
-	if twice {
-		return
-	}
 	b, err := r.c.Builds.Update(ctx, h.id, func(b *build.Build) error {
 		if b.State == build.Queued {
 			b.State, b.Started = build.Running, r.c.Now().UTC()
 		}
 		return nil
 	})
-	if err != nil {
-		if ctx.Err() != nil || fault.Is(err, fault.Conflict) || fault.Is(err, fault.NotFound) {
-			return
-		}
+	switch {
+	case ctx.Err() != nil && err != nil: // the next Run finds it
+	case fault.Is(err, fault.Conflict) || fault.Is(err, fault.NotFound):
+		r.ring() // another of its job may have waited for it
+	case err != nil:
 		r.log.Error("cannot start a build; it is tried again", "build", h.id.String(), "err", err)
+		r.again(h)
+	case b.State != build.Running:
+		r.ring()
+	default:
+		u := newRun(r, b)
+		u.fresh = true
 		r.mu.Lock()
-		r.waiting = append([]*held{h}, r.waiting...)
+		r.running[b.ID] = u
 		r.mu.Unlock()
-		time.AfterFunc(time.Second, r.ring)
-		return
+		r.news.signal()
+		start(u)
 	}
-	if b.State != build.Running {
-		return
-	}
-	u := newRun(r, b)
-	u.fresh = true
+}
+
+// again puts a build that could not be started back to its place.
+func (r *Runner) again(h *held) {
 	r.mu.Lock()
-	r.running[b.ID] = u
+	if !r.forgotten[h.id] {
+		r.waiting = append([]*held{h}, r.waiting...)
+	}
 	r.mu.Unlock()
-	r.news.signal()
-	start(u)
+	time.AfterFunc(time.Second, r.ring)
 }
 
 // Pauses before a run that could not go on is resumed: the ledger was locked, the disk was full.

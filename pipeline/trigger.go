@@ -35,9 +35,7 @@ func (r *Runner) Trigger(ctx context.Context, name build.JobName, params map[str
 		return build.ID{}, fmt.Errorf("accept a build of %s: %w", name, err)
 	}
 	r.count.accepted.Inc()
-	r.mu.Lock()
-	r.waiting = append(r.waiting, &held{id: id, props: job.Properties, why: "Waiting to start"})
-	r.mu.Unlock()
+	r.hold(&held{id: id, props: job.Properties, why: "Waiting to start"})
 	r.ring()
 	r.news.signal()
 	return id, nil
@@ -161,6 +159,7 @@ func (r *Runner) Abort(ctx context.Context, id build.ID, by string) error {
 func (r *Runner) forget(b build.Build) {
 	r.mu.Lock()
 	r.waiting = slices.DeleteFunc(r.waiting, func(h *held) bool { return h.id == b.ID })
+	r.forgotten[b.ID] = true
 	r.mu.Unlock()
 	l, err := r.c.Logs.Build(b.ID)
 	if err == nil {

@@ -31,6 +31,7 @@ type world struct {
 	dir     string
 	config  func(*pipeline.Config)
 	limit   time.Duration // of waiting for anything
+	ready   func()        // called when the Runner is made, before it serves; nil does nothing
 
 	r    *pipeline.Runner
 	logs *log.Store
@@ -83,10 +84,13 @@ func (w *world) start() {
 	if err != nil {
 		w.t.Fatal(err)
 	}
+	w.r, w.logs = r, logs
+	if w.ready != nil {
+		w.ready()
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- r.Run(ctx) }()
-	w.r, w.logs = r, logs
 	w.stop = func() {
 		cancel()
 		if err := <-done; err != nil {
