@@ -14,10 +14,10 @@ help: ## list the targets
 build: ## bin/outwork and bin/outwork-agent for this machine
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/ ./cmd/outwork ./cmd/outwork-agent
 
-agents: ## the small agent for every platform, into bin/agents/OS/ARCH
+agents: ## the small agent for every platform, into bin/agents/outwork-agent-OS-ARCH
 	@for t in linux/amd64 linux/arm64 windows/amd64 darwin/arm64; do \
 	  os=$${t%/*}; arch=$${t#*/}; ext=; [ $$os = windows ] && ext=.exe; echo $$t; \
-	  CGO_ENABLED=0 GOOS=$$os GOARCH=$$arch $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/agents/$$t/outwork-agent$$ext ./cmd/outwork-agent || exit 1; done
+	  CGO_ENABLED=0 GOOS=$$os GOARCH=$$arch $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/agents/outwork-agent-$$os-$$arch$$ext ./cmd/outwork-agent || exit 1; done
 
 deps: ## what the tests need besides Go (Debian packages; as root they are installed)
 	@./.ci/deps
