@@ -210,6 +210,18 @@ func TestF22Drain(t *testing.T) {
 	w.AwaitLog("long", n, "running\n")
 	a.Signal(syscall.SIGTERM)
 	a.AwaitSaid("draining: no new work is taken")
+	w.Await("the roster to know", func() bool {
+		n, err := w.Client.Node(w.Context(), "a")
+		return err == nil && n.State == "draining" && n.Offline != nil && n.Offline.Kind == "leave"
+	})
+	waits := w.Build("next") // an executor is free
+	w.Await("the reason why new work waits", func() bool {
+		x, err := w.Client.Why(w.Context(), "next#"+strconv.Itoa(waits))
+		return err == nil && len(x.Nodes) == 1 && strings.Contains(x.Nodes[0].Reason, "‘a’ is not accepting tasks (The agent was asked to end")
+	})
+	if code, out, errs := w.CLI("node", "list"); code != 0 || !strings.Contains(out, "draining") || !strings.Contains(out, "was asked to end") {
+		t.Errorf("node list: %d %s%s", code, out, errs)
+	}
 	if err := os.WriteFile(gate, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -219,9 +231,8 @@ func TestF22Drain(t *testing.T) {
 	if code := a.ExitCode(); code != 0 {
 		t.Errorf("the agent ended with %d", code)
 	}
-	next := w.Build("next")
 	w.Join("b", "linux")
-	if b := w.Finish("next", next); b.Result != "SUCCESS" {
+	if b := w.Finish("next", waits); b.Result != "SUCCESS" {
 		t.Errorf("new work: %s %s", b.Result, b.Message)
 	}
 }

@@ -24,6 +24,13 @@ type Conn interface {
 	Close() error
 }
 
+// Leaver is a Conn whose agent can say beforehand that it goes. Leaving is closed when the agent has said that it takes no new
+// leases and ends the connection when its last one is closed: its node drains, until then.
+type Leaver interface {
+	Conn
+	Leaving() <-chan struct{}
+}
+
 // ErrReplaced is what a launcher's link fails with after a newer link of the same node has taken its place.
 var ErrReplaced = errors.New("the current peer is reconnecting")
 

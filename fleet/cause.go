@@ -14,6 +14,7 @@ const (
 	CauseLaunch    = "launch"    // the launcher could not bring the agent up
 	CauseHeartbeat = "heartbeat" // connected, but silent
 	CauseReplaced  = "replaced"  // its agent connected anew while the old connection seemed alive
+	CauseLeave     = "leave"     // its agent was asked to end
 	CauseNew       = "new"       // never connected since the controller started
 )
 
@@ -33,6 +34,14 @@ func neverConnected(now time.Time) *OfflineCause {
 func launchFailed(err error, now time.Time) *OfflineCause {
 	return &OfflineCause{Kind: CauseLaunch, When: now,
 		Text: fmt.Sprintf("This agent is offline because Outwork failed to launch the agent process on it: %v", err)}
+}
+
+func leaving(now time.Time) *OfflineCause {
+	return &OfflineCause{Kind: CauseLeave, Text: "The agent was asked to end: it finishes what it has and takes nothing new", When: now}
+}
+
+func hasLeft(now time.Time) *OfflineCause {
+	return &OfflineCause{Kind: CauseLeave, Text: "The agent was asked to end, and has ended", When: now}
 }
 
 // errSilent ends a session whose agent left two heartbeats unanswered.

@@ -138,6 +138,7 @@ func (r *Roster) session(ctx context.Context, l *loop) (up time.Duration, err er
 		return 0, err
 	}
 	start := time.Now()
+	s.hearLeave()
 	err = s.beat(ctx)
 	_ = s.conn.Close()
 	s.closing.Wait()
@@ -147,10 +148,34 @@ func (r *Roster) session(ctx context.Context, l *loop) (up time.Duration, err er
 		l.log.printf("Connection closed")
 	}
 	r.update(l, func(e *entry) {
+		left := e.leaving
 		e.setConn(nil)
-		e.cause = sessionEnded(err, time.Now())
+		if e.cause = sessionEnded(err, time.Now()); left {
+			e.cause = hasLeft(time.Now())
+		}
 	})
 	return time.Since(start), err
+}
+
+// hearLeave lets the node drain from when its agent says that it goes.
+func (s *session) hearLeave() {
+	c, ok := s.conn.(Leaver)
+	if !ok {
+		return
+	}
+	s.closing.Go(func() {
+		select {
+		case <-c.Leaving():
+		case <-c.Done():
+			select {
+			case <-c.Leaving(): // it said so, and had nothing to wait for
+			default:
+				return
+			}
+		}
+		s.loop.log.printf("The agent was asked to end: it takes no new work")
+		s.r.update(s.loop, func(e *entry) { e.leaving, e.cause = true, leaving(time.Now()) })
+	})
 }
 
 // connect goes from nothing to an online node: launch, handshake, first heartbeat. By that heartbeat the queue knows which

@@ -20,6 +20,7 @@ type entry struct {
 	conn     Conn          // nil unless connected
 	dialling bool          // a launch or a handshake is in progress
 	draining bool          // suspended by Drain, and leases may be left
+	leaving  bool          // the agent of conn has said that it goes
 	down     *OfflineCause // a person disconnected it: no loop runs until Reconnect
 	revision uint64
 	view     *view         // of an earlier revision, or this one
@@ -49,7 +50,7 @@ type loop struct {
 func (e *entry) settle(now time.Time) {
 	s := Offline
 	switch {
-	case e.conn != nil && e.draining:
+	case e.conn != nil && (e.draining || e.leaving):
 		s = Draining
 	case e.conn != nil && e.node.Offline != nil:
 		s = Suspended
@@ -65,7 +66,7 @@ func (e *entry) settle(now time.Time) {
 
 // setConn changes the connection and wakes those who wait for one.
 func (e *entry) setConn(c Conn) {
-	e.conn = c
+	e.conn, e.leaving = c, false
 	close(e.wake)
 	e.wake = make(chan struct{})
 }

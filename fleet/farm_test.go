@@ -107,8 +107,11 @@ type conn struct {
 	m    *machine
 	once sync.Once
 	done chan struct{}
+	left chan struct{} // closed by the test: the agent has said that it goes
 	err  error
 }
+
+func (c *conn) Leaving() <-chan struct{} { return c.left }
 
 func (c *conn) Machine() agent.Machine { return c.m }
 func (c *conn) Done() <-chan struct{}  { return c.done }
@@ -235,7 +238,7 @@ func (w *world) begin(cfg fleet.Config) {
 		if m.boot == "broken" {
 			return nil, errors.New("peer speaks another language")
 		}
-		c := &conn{m: m, done: make(chan struct{})}
+		c := &conn{m: m, done: make(chan struct{}), left: make(chan struct{})}
 		w.conns <- c
 		return c, nil
 	}

@@ -75,7 +75,7 @@ type LauncherSpec struct {
 //	   └───────── link ended, launch failed ────┴─────────────────────┘──drain──▶ draining ──last lease ends──▶ suspended
 //
 // Only an online node is given work. A suspended or draining one is connected; what runs on it runs on. An OfflineCause of
-// a person (Node.Offline) makes a connected node suspended.
+// a person (Node.Offline) makes a connected node suspended. A node whose agent was asked to end drains too, until the link ends.
 type State string
 
 const (
@@ -88,7 +88,7 @@ const (
 
 // OfflineCause says why a node takes no work, in the words of this field.
 type OfflineCause struct {
-	Kind string    `json:"kind"` // user, channel, launch, idle, schedule, monitor, heartbeat, replaced, new
+	Kind string    `json:"kind"` // user, channel, launch, idle, schedule, monitor, heartbeat, replaced, leave, new
 	Text string    `json:"text"` // "Disconnected by alice : new disk", "Connection was broken: EOF", …
 	By   string    `json:"by,omitempty"`
 	When time.Time `json:"when"`

@@ -18,7 +18,7 @@ type session struct {
 	boot    string
 	heard   agent.Heard    // by the machine, of the newest heartbeat that it answered
 	busy    atomic.Bool    // garbage is being closed
-	closing sync.WaitGroup // of that
+	closing sync.WaitGroup // of that, and of hearLeave
 }
 
 // beat sends heartbeats until the connection ends, two in a row stay unanswered, or ctx ends; it says why.

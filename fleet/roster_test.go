@@ -236,6 +236,47 @@ func TestDrain(t *testing.T) {
 	})
 }
 
+// A node drains from when its agent says that it goes, whatever the queue says, until the connection ends.
+func TestAnAgentThatLeaves(t *testing.T) {
+	const going, gone = "The agent was asked to end: it finishes what it has and takes nothing new", "The agent was asked to end, and has ended"
+	run(t, func(w *world) {
+		w.launcher.dials = true
+		w.put(fleet.Node{Name: "a", Executors: 1})
+		w.launcher.arrivals <- &machine{boot: "boot-1"}
+		w.is("a", fleet.Online, "")
+		c := <-w.conns
+		changed, cancel := w.Subscribe()
+		defer cancel()
+		close(c.left)
+		synctest.Wait() // no time passes: it does not wait for a heartbeat
+		select {
+		case <-changed:
+		default:
+			t.Error("nobody was told")
+		}
+		w.is("a", fleet.Draining, going)
+		w.Idle("a")
+		w.is("a", fleet.Draining, going)
+		w.ok(w.SetOffline(w.Context(), "a", fleet.ByUser("bob", "")))
+		w.is("a", fleet.Draining, "Disconnected by bob")
+		w.ok(w.ClearOffline(w.Context(), "a"))
+		w.is("a", fleet.Draining, going)
+		c.end(io.EOF)
+		w.is("a", fleet.Offline, gone)
+		w.launcher.arrivals <- &machine{boot: "boot-1"}
+		w.is("a", fleet.Online, "")
+
+		c = <-w.conns
+		close(c.left) // with nothing to wait for
+		c.end(io.EOF)
+		w.is("a", fleet.Offline, gone)
+		w.launcher.arrivals <- &machine{boot: "boot-1"}
+		w.is("a", fleet.Online, "")
+		(<-w.conns).end(io.EOF)
+		w.is("a", fleet.Offline, "Connection was broken: the agent closed it")
+	})
+}
+
 func TestDisconnectAndReconnect(t *testing.T) {
 	run(t, func(w *world) {
 		w.put(fleet.Node{Name: "a", Executors: 1})

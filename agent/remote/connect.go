@@ -55,6 +55,7 @@ type Conn struct {
 	peer     *rpc.Peer
 	greeting wire.Greeting
 	machine  agent.Machine
+	leaving  <-chan struct{}
 }
 
 // Connect greets the agent at the far end of link and returns a connection to it. It owns the link from here on, also when it
@@ -62,11 +63,12 @@ type Conn struct {
 // attempt, not the connection.
 func Connect(ctx context.Context, link wire.Link, o Options) (*Conn, error) {
 	o = o.withDefaults()
-	peer, greeting, err := join(ctx, link, o, mux.Dialer, rpc.Config{Register: o.Register, MaxCalls: maxUpcalls, Logger: o.Logger})
+	hears := newRoster()
+	peer, greeting, err := join(ctx, link, o, mux.Dialer, rpc.Config{Register: hears.register(o.Register), MaxCalls: maxUpcalls, Logger: o.Logger})
 	if err != nil {
 		return nil, fmt.Errorf("connect: %w", err)
 	}
-	return &Conn{peer: peer, greeting: greeting, machine: New(peer.Conn())}, nil
+	return &Conn{peer: peer, greeting: greeting, machine: New(peer.Conn()), leaving: hears.left}, nil
 }
 
 // join is what both sides do with a link.

@@ -57,18 +57,27 @@ func (g *gate) tell() {
 	}
 }
 
-// drain waits until no lease is open, the connection is lost, or limit has passed, and reports whether it saw the last lease
-// closed.
-func (g *gate) drain(limit time.Duration, lost <-chan struct{}, log *slog.Logger) bool {
-	g.mu.Lock()
-	g.closing = true
-	g.mu.Unlock()
+// noticeLimit is how long telling the controller may take: one that does not answer does not keep the agent open for work.
+const noticeLimit = 2 * time.Second
+
+// drain tells the controller that the agent leaves, waits until no lease is open, the connection is lost, or limit has passed, and
+// reports whether it saw the last lease closed. With a limit of 0 or less it only shuts the gate: the agent is gone at once.
+func (g *gate) drain(limit time.Duration, leave func(context.Context, time.Duration) error, lost <-chan struct{}, log *slog.Logger) bool {
 	if limit <= 0 {
+		g.shut()
 		return false
 	}
-	log.Info("draining: no new work is taken", "limit", limit)
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
+	// The notice comes first, so that what the queue has placed meanwhile is taken rather than handed back.
+	notice, done := context.WithTimeout(ctx, noticeLimit)
+	err := leave(notice, limit)
+	done()
+	g.shut()
+	if err != nil {
+		log.Warn("the controller does not know that this agent drains: it may go on offering work, which is refused", "error", err)
+	}
+	log.Info("draining: no new work is taken", "limit", limit)
 	for g.busy(ctx, log) {
 		select {
 		case <-g.closed:
@@ -80,6 +89,12 @@ func (g *gate) drain(limit time.Duration, lost <-chan struct{}, log *slog.Logger
 		}
 	}
 	return true
+}
+
+func (g *gate) shut() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.closing = true
 }
 
 // busy asks without renewing anything.

@@ -171,8 +171,14 @@ func TestTermWithDrain(t *testing.T) {
 	if _, err := conn.Machine().Open(ctx, agent.OpenRequest{Lease: l, Job: "job"}); err != nil {
 		t.Fatal(err)
 	}
+	select {
+	case <-conn.Leaving():
+		t.Error("it leaves before it was asked to")
+	default:
+	}
 	p.Process.Signal(syscall.SIGTERM)
-	for { // until the signal has arrived
+	within(t, "the agent says that it leaves", patience, conn.Leaving())
+	for { // the notice comes before the gate is shut
 		other := agent.Lease{Item: "other", Epoch: 1}
 		_, err := conn.Machine().Open(ctx, agent.OpenRequest{Lease: other, Job: "other"})
 		if fault.Is(err, fault.Unavailable) {

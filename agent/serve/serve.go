@@ -225,7 +225,7 @@ func (a *program) stay(ctx context.Context, s *remote.Served) ending {
 		a.farewell(ctx, s)
 		return ending{retryAfter: d.RetryAfter}
 	case <-ctx.Done():
-		if a.gate.drain(a.cfg.Drain, s.Done(), a.cfg.Logger) {
+		if a.gate.drain(a.cfg.Drain, s.Leave, s.Done(), a.cfg.Logger) {
 			a.farewell(context.WithoutCancel(ctx), s)
 		}
 		return ending{}

@@ -1,7 +1,7 @@
 // The protocol between the controller and its agents.
 //
 // It is spoken over one link (see package wire) as gRPC in both directions. The agent serves Machine and Control; the
-// controller serves the storage services of the Remote Execution API v2 (build.bazel.remote.execution.v2.
+// controller serves Roster, and the storage services of the Remote Execution API v2 (build.bazel.remote.execution.v2.
 // ContentAddressableStorage, google.bytestream.ByteStream), over which the agent moves blobs. The identity of the agent is
 // the credential its link was opened with; no message carries one.
 //
@@ -2258,6 +2258,86 @@ func (*DrainResponse) Descriptor() ([]byte, []int) {
 	return file_outwork_agent_v1_agent_proto_rawDescGZIP(), []int{37}
 }
 
+type LeaveRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	LimitMs       int64                  `protobuf:"varint,1,opt,name=limit_ms,json=limitMs,proto3" json:"limit_ms,omitempty"` // how long the agent waits for its open leases at most
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LeaveRequest) Reset() {
+	*x = LeaveRequest{}
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[38]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LeaveRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LeaveRequest) ProtoMessage() {}
+
+func (x *LeaveRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[38]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LeaveRequest.ProtoReflect.Descriptor instead.
+func (*LeaveRequest) Descriptor() ([]byte, []int) {
+	return file_outwork_agent_v1_agent_proto_rawDescGZIP(), []int{38}
+}
+
+func (x *LeaveRequest) GetLimitMs() int64 {
+	if x != nil {
+		return x.LimitMs
+	}
+	return 0
+}
+
+type LeaveResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LeaveResponse) Reset() {
+	*x = LeaveResponse{}
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[39]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LeaveResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LeaveResponse) ProtoMessage() {}
+
+func (x *LeaveResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[39]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LeaveResponse.ProtoReflect.Descriptor instead.
+func (*LeaveResponse) Descriptor() ([]byte, []int) {
+	return file_outwork_agent_v1_agent_proto_rawDescGZIP(), []int{39}
+}
+
 var File_outwork_agent_v1_agent_proto protoreflect.FileDescriptor
 
 const file_outwork_agent_v1_agent_proto_rawDesc = "" +
@@ -2412,7 +2492,10 @@ const file_outwork_agent_v1_agent_proto_rawDesc = "" +
 	"\fDrainRequest\x12$\n" +
 	"\x0eretry_after_ms\x18\x01 \x01(\x03R\fretryAfterMs\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\"\x0f\n" +
-	"\rDrainResponse2\xed\b\n" +
+	"\rDrainResponse\")\n" +
+	"\fLeaveRequest\x12\x19\n" +
+	"\blimit_ms\x18\x01 \x01(\x03R\alimitMs\"\x0f\n" +
+	"\rLeaveResponse2\xed\b\n" +
 	"\aMachine\x12L\n" +
 	"\bDescribe\x12!.outwork.agent.v1.DescribeRequest\x1a\x1d.outwork.agent.v1.Description\x12B\n" +
 	"\x04Open\x12\x1d.outwork.agent.v1.OpenRequest\x1a\x1b.outwork.agent.v1.Workspace\x12H\n" +
@@ -2430,7 +2513,9 @@ const file_outwork_agent_v1_agent_proto_rawDesc = "" +
 	"\x04Pack\x12\x1d.outwork.agent.v1.GlobRequest\x1a\x1e.outwork.agent.v1.PackResponse0\x01\x12K\n" +
 	"\x06Unpack\x12\x1f.outwork.agent.v1.UnpackRequest\x1a .outwork.agent.v1.UnpackResponse2S\n" +
 	"\aControl\x12H\n" +
-	"\x05Drain\x12\x1e.outwork.agent.v1.DrainRequest\x1a\x1f.outwork.agent.v1.DrainResponseB6Z4github.com/outwork-build/outwork/api/agentpb;agentpbb\x06proto3"
+	"\x05Drain\x12\x1e.outwork.agent.v1.DrainRequest\x1a\x1f.outwork.agent.v1.DrainResponse2R\n" +
+	"\x06Roster\x12H\n" +
+	"\x05Leave\x12\x1e.outwork.agent.v1.LeaveRequest\x1a\x1f.outwork.agent.v1.LeaveResponseB6Z4github.com/outwork-build/outwork/api/agentpb;agentpbb\x06proto3"
 
 var (
 	file_outwork_agent_v1_agent_proto_rawDescOnce sync.Once
@@ -2444,7 +2529,7 @@ func file_outwork_agent_v1_agent_proto_rawDescGZIP() []byte {
 	return file_outwork_agent_v1_agent_proto_rawDescData
 }
 
-var file_outwork_agent_v1_agent_proto_msgTypes = make([]protoimpl.MessageInfo, 41)
+var file_outwork_agent_v1_agent_proto_msgTypes = make([]protoimpl.MessageInfo, 43)
 var file_outwork_agent_v1_agent_proto_goTypes = []any{
 	(*Lease)(nil),                 // 0: outwork.agent.v1.Lease
 	(*DescribeRequest)(nil),       // 1: outwork.agent.v1.DescribeRequest
@@ -2484,32 +2569,34 @@ var file_outwork_agent_v1_agent_proto_goTypes = []any{
 	(*UnpackResponse)(nil),        // 35: outwork.agent.v1.UnpackResponse
 	(*DrainRequest)(nil),          // 36: outwork.agent.v1.DrainRequest
 	(*DrainResponse)(nil),         // 37: outwork.agent.v1.DrainResponse
-	nil,                           // 38: outwork.agent.v1.Description.EnvEntry
-	nil,                           // 39: outwork.agent.v1.OpenRequest.EnvEntry
-	nil,                           // 40: outwork.agent.v1.StartRequest.EnvEntry
-	(*timestamppb.Timestamp)(nil), // 41: google.protobuf.Timestamp
+	(*LeaveRequest)(nil),          // 38: outwork.agent.v1.LeaveRequest
+	(*LeaveResponse)(nil),         // 39: outwork.agent.v1.LeaveResponse
+	nil,                           // 40: outwork.agent.v1.Description.EnvEntry
+	nil,                           // 41: outwork.agent.v1.OpenRequest.EnvEntry
+	nil,                           // 42: outwork.agent.v1.StartRequest.EnvEntry
+	(*timestamppb.Timestamp)(nil), // 43: google.protobuf.Timestamp
 }
 var file_outwork_agent_v1_agent_proto_depIdxs = []int32{
-	38, // 0: outwork.agent.v1.Description.env:type_name -> outwork.agent.v1.Description.EnvEntry
+	40, // 0: outwork.agent.v1.Description.env:type_name -> outwork.agent.v1.Description.EnvEntry
 	0,  // 1: outwork.agent.v1.OpenRequest.lease:type_name -> outwork.agent.v1.Lease
-	39, // 2: outwork.agent.v1.OpenRequest.env:type_name -> outwork.agent.v1.OpenRequest.EnvEntry
+	41, // 2: outwork.agent.v1.OpenRequest.env:type_name -> outwork.agent.v1.OpenRequest.EnvEntry
 	0,  // 3: outwork.agent.v1.RenewRequest.held:type_name -> outwork.agent.v1.Lease
 	0,  // 4: outwork.agent.v1.RenewResponse.open:type_name -> outwork.agent.v1.Lease
 	0,  // 5: outwork.agent.v1.CloseRequest.lease:type_name -> outwork.agent.v1.Lease
 	0,  // 6: outwork.agent.v1.StartRequest.lease:type_name -> outwork.agent.v1.Lease
-	40, // 7: outwork.agent.v1.StartRequest.env:type_name -> outwork.agent.v1.StartRequest.EnvEntry
+	42, // 7: outwork.agent.v1.StartRequest.env:type_name -> outwork.agent.v1.StartRequest.EnvEntry
 	0,  // 8: outwork.agent.v1.FollowRequest.lease:type_name -> outwork.agent.v1.Lease
 	13, // 9: outwork.agent.v1.FollowResponse.output:type_name -> outwork.agent.v1.Output
 	14, // 10: outwork.agent.v1.FollowResponse.exit:type_name -> outwork.agent.v1.Exit
-	41, // 11: outwork.agent.v1.Exit.started:type_name -> google.protobuf.Timestamp
-	41, // 12: outwork.agent.v1.Exit.ended:type_name -> google.protobuf.Timestamp
+	43, // 11: outwork.agent.v1.Exit.started:type_name -> google.protobuf.Timestamp
+	43, // 12: outwork.agent.v1.Exit.ended:type_name -> google.protobuf.Timestamp
 	0,  // 13: outwork.agent.v1.StopRequest.lease:type_name -> outwork.agent.v1.Lease
 	0,  // 14: outwork.agent.v1.ForgetRequest.lease:type_name -> outwork.agent.v1.Lease
 	0,  // 15: outwork.agent.v1.ReadFileRequest.lease:type_name -> outwork.agent.v1.Lease
 	22, // 16: outwork.agent.v1.WriteFileRequest.header:type_name -> outwork.agent.v1.WriteFileHeader
 	0,  // 17: outwork.agent.v1.WriteFileHeader.lease:type_name -> outwork.agent.v1.Lease
 	0,  // 18: outwork.agent.v1.StatRequest.lease:type_name -> outwork.agent.v1.Lease
-	41, // 19: outwork.agent.v1.FileInfo.mod_time:type_name -> google.protobuf.Timestamp
+	43, // 19: outwork.agent.v1.FileInfo.mod_time:type_name -> google.protobuf.Timestamp
 	0,  // 20: outwork.agent.v1.RemoveRequest.lease:type_name -> outwork.agent.v1.Lease
 	0,  // 21: outwork.agent.v1.GlobRequest.lease:type_name -> outwork.agent.v1.Lease
 	25, // 22: outwork.agent.v1.GlobResponse.files:type_name -> outwork.agent.v1.FileInfo
@@ -2535,24 +2622,26 @@ var file_outwork_agent_v1_agent_proto_depIdxs = []int32{
 	28, // 42: outwork.agent.v1.Machine.Pack:input_type -> outwork.agent.v1.GlobRequest
 	34, // 43: outwork.agent.v1.Machine.Unpack:input_type -> outwork.agent.v1.UnpackRequest
 	36, // 44: outwork.agent.v1.Control.Drain:input_type -> outwork.agent.v1.DrainRequest
-	2,  // 45: outwork.agent.v1.Machine.Describe:output_type -> outwork.agent.v1.Description
-	4,  // 46: outwork.agent.v1.Machine.Open:output_type -> outwork.agent.v1.Workspace
-	6,  // 47: outwork.agent.v1.Machine.Renew:output_type -> outwork.agent.v1.RenewResponse
-	8,  // 48: outwork.agent.v1.Machine.Close:output_type -> outwork.agent.v1.CloseResponse
-	10, // 49: outwork.agent.v1.Machine.Start:output_type -> outwork.agent.v1.StartResponse
-	12, // 50: outwork.agent.v1.Machine.Follow:output_type -> outwork.agent.v1.FollowResponse
-	16, // 51: outwork.agent.v1.Machine.Stop:output_type -> outwork.agent.v1.StopResponse
-	18, // 52: outwork.agent.v1.Machine.Forget:output_type -> outwork.agent.v1.ForgetResponse
-	20, // 53: outwork.agent.v1.Machine.ReadFile:output_type -> outwork.agent.v1.Chunk
-	23, // 54: outwork.agent.v1.Machine.WriteFile:output_type -> outwork.agent.v1.WriteFileResponse
-	25, // 55: outwork.agent.v1.Machine.Stat:output_type -> outwork.agent.v1.FileInfo
-	27, // 56: outwork.agent.v1.Machine.Remove:output_type -> outwork.agent.v1.RemoveResponse
-	29, // 57: outwork.agent.v1.Machine.Glob:output_type -> outwork.agent.v1.GlobResponse
-	31, // 58: outwork.agent.v1.Machine.Pack:output_type -> outwork.agent.v1.PackResponse
-	35, // 59: outwork.agent.v1.Machine.Unpack:output_type -> outwork.agent.v1.UnpackResponse
-	37, // 60: outwork.agent.v1.Control.Drain:output_type -> outwork.agent.v1.DrainResponse
-	45, // [45:61] is the sub-list for method output_type
-	29, // [29:45] is the sub-list for method input_type
+	38, // 45: outwork.agent.v1.Roster.Leave:input_type -> outwork.agent.v1.LeaveRequest
+	2,  // 46: outwork.agent.v1.Machine.Describe:output_type -> outwork.agent.v1.Description
+	4,  // 47: outwork.agent.v1.Machine.Open:output_type -> outwork.agent.v1.Workspace
+	6,  // 48: outwork.agent.v1.Machine.Renew:output_type -> outwork.agent.v1.RenewResponse
+	8,  // 49: outwork.agent.v1.Machine.Close:output_type -> outwork.agent.v1.CloseResponse
+	10, // 50: outwork.agent.v1.Machine.Start:output_type -> outwork.agent.v1.StartResponse
+	12, // 51: outwork.agent.v1.Machine.Follow:output_type -> outwork.agent.v1.FollowResponse
+	16, // 52: outwork.agent.v1.Machine.Stop:output_type -> outwork.agent.v1.StopResponse
+	18, // 53: outwork.agent.v1.Machine.Forget:output_type -> outwork.agent.v1.ForgetResponse
+	20, // 54: outwork.agent.v1.Machine.ReadFile:output_type -> outwork.agent.v1.Chunk
+	23, // 55: outwork.agent.v1.Machine.WriteFile:output_type -> outwork.agent.v1.WriteFileResponse
+	25, // 56: outwork.agent.v1.Machine.Stat:output_type -> outwork.agent.v1.FileInfo
+	27, // 57: outwork.agent.v1.Machine.Remove:output_type -> outwork.agent.v1.RemoveResponse
+	29, // 58: outwork.agent.v1.Machine.Glob:output_type -> outwork.agent.v1.GlobResponse
+	31, // 59: outwork.agent.v1.Machine.Pack:output_type -> outwork.agent.v1.PackResponse
+	35, // 60: outwork.agent.v1.Machine.Unpack:output_type -> outwork.agent.v1.UnpackResponse
+	37, // 61: outwork.agent.v1.Control.Drain:output_type -> outwork.agent.v1.DrainResponse
+	39, // 62: outwork.agent.v1.Roster.Leave:output_type -> outwork.agent.v1.LeaveResponse
+	46, // [46:63] is the sub-list for method output_type
+	29, // [29:46] is the sub-list for method input_type
 	29, // [29:29] is the sub-list for extension type_name
 	29, // [29:29] is the sub-list for extension extendee
 	0,  // [0:29] is the sub-list for field type_name
@@ -2578,9 +2667,9 @@ func file_outwork_agent_v1_agent_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_outwork_agent_v1_agent_proto_rawDesc), len(file_outwork_agent_v1_agent_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   41,
+			NumMessages:   43,
 			NumExtensions: 0,
-			NumServices:   2,
+			NumServices:   3,
 		},
 		GoTypes:           file_outwork_agent_v1_agent_proto_goTypes,
 		DependencyIndexes: file_outwork_agent_v1_agent_proto_depIdxs,

@@ -1,7 +1,7 @@
 // The protocol between the controller and its agents.
 //
 // It is spoken over one link (see package wire) as gRPC in both directions. The agent serves Machine and Control; the
-// controller serves the storage services of the Remote Execution API v2 (build.bazel.remote.execution.v2.
+// controller serves Roster, and the storage services of the Remote Execution API v2 (build.bazel.remote.execution.v2.
 // ContentAddressableStorage, google.bytestream.ByteStream), over which the agent moves blobs. The identity of the agent is
 // the credential its link was opened with; no message carries one.
 //
@@ -788,6 +788,118 @@ var Control_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Drain",
 			Handler:    _Control_Drain_Handler,
+		},
+	},
+	Streams:  []grpc.StreamDesc{},
+	Metadata: "outwork/agent/v1/agent.proto",
+}
+
+const (
+	Roster_Leave_FullMethodName = "/outwork.agent.v1.Roster/Leave"
+)
+
+// RosterClient is the client API for Roster service.
+//
+// For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
+//
+// Roster is what the agent says to the controller of itself. A controller from before there was one answers UNIMPLEMENTED; the
+// agent does without.
+type RosterClient interface {
+	// Leave says that the agent was asked to end: it takes no new leases from now on, and closes this link when the last one is closed,
+	// or limit has passed. It holds until the link ends; saying it again changes nothing.
+	Leave(ctx context.Context, in *LeaveRequest, opts ...grpc.CallOption) (*LeaveResponse, error)
+}
+
+type rosterClient struct {
+	cc grpc.ClientConnInterface
+}
+
+func NewRosterClient(cc grpc.ClientConnInterface) RosterClient {
+	return &rosterClient{cc}
+}
+
+func (c *rosterClient) Leave(ctx context.Context, in *LeaveRequest, opts ...grpc.CallOption) (*LeaveResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(LeaveResponse)
+	err := c.cc.Invoke(ctx, Roster_Leave_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// RosterServer is the server API for Roster service.
+// All implementations must embed UnimplementedRosterServer
+// for forward compatibility.
+//
+// Roster is what the agent says to the controller of itself. A controller from before there was one answers UNIMPLEMENTED; the
+// agent does without.
+type RosterServer interface {
+	// Leave says that the agent was asked to end: it takes no new leases from now on, and closes this link when the last one is closed,
+	// or limit has passed. It holds until the link ends; saying it again changes nothing.
+	Leave(context.Context, *LeaveRequest) (*LeaveResponse, error)
+	mustEmbedUnimplementedRosterServer()
+}
+
+// UnimplementedRosterServer must be embedded to have
+// forward compatible implementations.
+//
+// NOTE: this should be embedded by value instead of pointer to avoid a nil
+// pointer dereference when methods are called.
+type UnimplementedRosterServer struct{}
+
+func (UnimplementedRosterServer) Leave(context.Context, *LeaveRequest) (*LeaveResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Leave not implemented")
+}
+func (UnimplementedRosterServer) mustEmbedUnimplementedRosterServer() {}
+func (UnimplementedRosterServer) testEmbeddedByValue()                {}
+
+// UnsafeRosterServer may be embedded to opt out of forward compatibility for this service.
+// Use of this interface is not recommended, as added methods to RosterServer will
+// result in compilation errors.
+type UnsafeRosterServer interface {
+	mustEmbedUnimplementedRosterServer()
+}
+
+func RegisterRosterServer(s grpc.ServiceRegistrar, srv RosterServer) {
+	// If the following call panics, it indicates UnimplementedRosterServer was
+	// embedded by pointer and is nil.  This will cause panics if an
+	// unimplemented method is ever invoked, so we test this at initialization
+	// time to prevent it from happening at runtime later due to I/O.
+	if t, ok := srv.(interface{ testEmbeddedByValue() }); ok {
+		t.testEmbeddedByValue()
+	}
+	s.RegisterService(&Roster_ServiceDesc, srv)
+}
+
+func _Roster_Leave_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(LeaveRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(RosterServer).Leave(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Roster_Leave_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(RosterServer).Leave(ctx, req.(*LeaveRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+// Roster_ServiceDesc is the grpc.ServiceDesc for Roster service.
+// It's only intended for direct use with grpc.RegisterService,
+// and not to be introspected or modified (even as a copy)
+var Roster_ServiceDesc = grpc.ServiceDesc{
+	ServiceName: "outwork.agent.v1.Roster",
+	HandlerType: (*RosterServer)(nil),
+	Methods: []grpc.MethodDesc{
+		{
+			MethodName: "Leave",
+			Handler:    _Roster_Leave_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},
