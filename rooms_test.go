@@ -31,6 +31,7 @@ var shared = map[string][]string{
 	"agent":         {"ant", "host", "remote", "agenttest"},
 	"pipeline/step": {"steptest", "executor"},
 	"store":         {"storetest"},
+	"fleet/launch":  {"launchtest"},
 }
 
 type source struct {

@@ -10,13 +10,12 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"github.com/outwork-build/outwork/agent"
 	"github.com/outwork-build/outwork/agent/host"
 	"github.com/outwork-build/outwork/agent/remote"
 	"github.com/outwork-build/outwork/agent/serve"
 	"github.com/outwork-build/outwork/fleet"
+	"github.com/outwork-build/outwork/fleet/launch/launchtest"
 	"github.com/outwork-build/outwork/fleet/launch/local"
 	"github.com/outwork-build/outwork/internal/fault"
 )
@@ -29,7 +28,7 @@ func TestMain(m *testing.M) {
 	if os.Getenv(roleEnv) == "agent" {
 		os.Exit(serve.Main(os.Args[1:], os.Getenv, os.Stdout, os.Stderr))
 	}
-	goleak.VerifyTestMain(m)
+	launchtest.Main(m)
 }
 
 func launcher(t testing.TB, argv ...string) (*local.Launcher, string) {
