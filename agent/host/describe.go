@@ -34,7 +34,7 @@ func (h *Host) Describe(ctx context.Context) (agent.Description, error) {
 // programs looks for the interpreters and for git on the PATH that steps will have.
 func programs(environ []string) (shells []string, git bool) {
 	has := func(name string) bool {
-		path := lookPath(name, "", environ)
+		path := lookPath(name, "", variable(environ, "PATH"))
 		if path == "" {
 			return false
 		}

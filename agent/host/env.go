@@ -45,21 +45,16 @@ func private(name string) bool {
 	return false
 }
 
-func (h *Host) inherited() map[string]string {
-	env := map[string]string{}
-	for _, v := range Inherited(h.cfg.Environ, h.cfg.PassEnv) {
-		name, value, _ := strings.Cut(v, "=")
-		env[foldName(name)] = value
-	}
-	return env
-}
-
 // shown bounds what Describe tells of the environment, so that an odd variable never keeps a machine away.
 const shown = 128 << 10
 
 // variables is what all steps of this machine find, but for what differs from lease to lease. Scripts read it as env.PATH.
 func (h *Host) variables() map[string]string {
-	env := h.inherited()
+	env := map[string]string{}
+	for _, v := range Inherited(h.cfg.Environ, h.cfg.PassEnv) {
+		name, value, _ := strings.Cut(v, "=")
+		env[foldName(name)] = value
+	}
 	for _, name := range []string{"HOME", "TMPDIR", "PWD", "USERPROFILE", "TEMP", "TMP"} {
 		delete(env, name)
 	}
@@ -75,17 +70,74 @@ func (h *Host) variables() map[string]string {
 	return env
 }
 
-// environ is the whole environment of one step's process.
-func (l *lease) environ(step map[string]string, dir, key string) []string {
-	env := l.h.inherited()
+// surroundings are the variables that the steps of a lease share. The shim has them too, so that a start names only what is
+// the step's own.
+type surroundings struct {
+	values map[string]string
+	list   []string // the values, for the shim; nil when a variable is made of PWD, which is each step's own
+}
+
+// surround makes the surroundings of a lease's steps; dir is a step's folder, or "" for all of them.
+func (l *lease) surround(dir string) surroundings {
+	env := map[string]string{}
+	for _, v := range l.h.inherited {
+		name, value, _ := strings.Cut(v, "=")
+		env[foldName(name)] = value
+	}
 	set(env, map[string]string{"HOME": l.work.Home, "TMPDIR": l.work.Tmp, "PWD": dir})
 	if runtime.GOOS == "windows" {
 		set(env, map[string]string{"USERPROFILE": l.work.Home, "TEMP": l.work.Tmp, "TMP": l.work.Tmp})
 	}
 	set(env, l.h.cfg.Env)
 	set(env, l.rec.Env)
-	set(env, step)
-	set(env, map[string]string{shim.LeaseCookie: l.key, shim.StepCookie: key})
+	env[shim.LeaseCookie] = l.key
+	s := surroundings{values: env}
+	if !mentions(l.h.cfg.Env, "PWD") && !mentions(l.rec.Env, "PWD") {
+		s.list = listed(env)
+	}
+	return s
+}
+
+// mentions reports whether env has a variable by that name, or one that is laid before it.
+func mentions(env map[string]string, bare string) bool {
+	for name := range env {
+		if n, _, _ := strings.Cut(name, "+"); foldName(n) == bare {
+			return true
+		}
+	}
+	return false
+}
+
+// environ is the environment of one step's process: all of it, or what is to be laid over the lease's surroundings, which
+// the shim has. path is its PATH. Call it with l.mu held.
+func (l *lease) environ(step map[string]string, dir, key string) (env []string, over bool, path string) {
+	if l.around.values == nil {
+		l.around = l.surround("")
+	}
+	if l.around.list == nil || l.link == nil || !l.link.surrounded {
+		all := l.surround(dir).values
+		set(all, step)
+		all[shim.LeaseCookie], all[shim.StepCookie] = l.key, key
+		return listed(all), false, all["PATH"]
+	}
+	own := map[string]string{"PWD": dir}
+	for name := range step {
+		bare, _, _ := strings.Cut(name, "+")
+		bare = foldName(bare)
+		if value, ok := l.around.values[bare]; ok && bare != "PWD" {
+			own[bare] = value
+		}
+	}
+	set(own, step)
+	own[shim.LeaseCookie], own[shim.StepCookie] = l.key, key
+	path, ok := own["PATH"]
+	if !ok {
+		path = l.around.values["PATH"]
+	}
+	return listed(own), true, path
+}
+
+func listed(env map[string]string) []string {
 	list := make([]string, 0, len(env))
 	for _, name := range slices.Sorted(maps.Keys(env)) {
 		list = append(list, name+"="+env[name])

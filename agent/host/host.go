@@ -100,11 +100,12 @@ func def[T int | int64 | time.Duration](v *T, value T) {
 
 // Host is this computer as a Machine. New makes it, Run keeps it; its methods work from New until Run has returned.
 type Host struct {
-	cfg    Config
-	log    *slog.Logger
-	boot   string
-	shells []string
-	git    bool
+	cfg       Config
+	log       *slog.Logger
+	boot      string
+	shells    []string
+	inherited []string // of cfg.Environ, by all steps
+	git       bool
 
 	lock   *os.File // held while this Host owns the folder
 	fences *fences
@@ -132,6 +133,7 @@ func New(cfg Config) (*Host, error) {
 	}
 	h := &Host{cfg: cfg, log: cfg.Log, boot: bootID(), leases: map[string]*lease{}, places: map[string]*lease{}}
 	h.shells, h.git = programs(cfg.Environ)
+	h.inherited = Inherited(cfg.Environ, cfg.PassEnv)
 	h.stop, h.stopped = context.WithCancel(context.Background())
 	if err := os.MkdirAll(filepath.Join(cfg.Root, "workspace"), 0o755); err != nil {
 		return nil, fmt.Errorf("agent folder: %w", err)

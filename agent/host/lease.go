@@ -54,11 +54,12 @@ type lease struct {
 	steps    map[agent.StepID]*step
 	byKey    map[string]*step
 	running  int
-	blank    []*slot       // files for the steps to come
-	slots    int           // the highest number a slot was named by
-	opened   int           // slots whose file is open
-	graves   *os.File      // the ids of forgotten steps; nil while none is
-	torn     bool          // its last line is cut off
+	blank    []*slot  // files for the steps to come
+	slots    int      // the highest number a slot was named by
+	opened   int      // slots whose file is open
+	graves   *os.File // the ids of forgotten steps; nil while none is
+	torn     bool     // its last line is cut off
+	around   surroundings
 	scripts  []string      // files in Tmp for the scripts of steps to come
 	texts    int           // the highest number a script was named by
 	link     *link         // nil while there is no shim
@@ -247,7 +248,9 @@ func (l *lease) hire() error {
 	}
 	k.serve(l)
 	l.link, l.released = k, make(chan struct{})
-	if err := k.send(shim.Message{Kind: shim.KindLease, Lease: l.key, Folder: l.dir, Deadline: l.deadline}); err != nil {
+	l.around = l.surround("")
+	k.surrounded = l.around.list != nil
+	if err := k.send(shim.Message{Kind: shim.KindLease, Lease: l.key, Folder: l.dir, Deadline: l.deadline, Env: l.around.list}); err != nil {
 		l.h.log.Warn("shim did not take its lease", "lease", l.id, "err", err)
 	}
 	return nil

@@ -1,6 +1,7 @@
 package host
 
 import (
+	"bufio"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -19,6 +20,8 @@ type link struct {
 	id     string // names its socket in the run folder
 	socket string
 	proc   *os.Process // nil for a shim that an earlier agent started
+	// surrounded says that the shim has its lease's surroundings from this agent. Guarded by the lease's mu.
+	surrounded bool
 
 	mu    sync.Mutex // one message at a time
 	conn  net.Conn
@@ -140,8 +143,8 @@ func (p *pool) attach(k *link) error {
 
 // read passes the shim's messages on until it is gone.
 func (p *pool) read(k *link, conn net.Conn) {
-	for {
-		m, err := shim.Read(conn)
+	for from := bufio.NewReader(conn); ; {
+		m, err := shim.Read(from)
 		if err == nil {
 			p.h.heard(k, m)
 			continue
@@ -150,6 +153,7 @@ func (p *pool) read(k *link, conn net.Conn) {
 		if conn = p.again(k); conn == nil {
 			break
 		}
+		from.Reset(conn)
 	}
 	p.mu.Lock()
 	delete(p.all, k)

@@ -121,16 +121,16 @@ func (l *lease) start(r agent.StartRequest) (hired bool, err error) {
 	if err := l.h.room(); err != nil {
 		return false, err
 	}
-	st = l.newStep(claim{Step: r.Step, Capture: r.Capture, Claimed: time.Now()})
-	m, err := l.prepare(r, st)
-	if err != nil {
-		return false, diskFault(err)
-	}
 	if l.link == nil {
 		if err := l.hire(); err != nil {
 			return false, diskFault(err)
 		}
 		hired = true
+	}
+	st = l.newStep(claim{Step: r.Step, Capture: r.Capture, Claimed: time.Now()})
+	m, err := l.prepare(r, st)
+	if err != nil {
+		return hired, diskFault(err)
 	}
 	if err := l.claimOnDisk(st); err != nil {
 		return hired, diskFault(err)
@@ -158,7 +158,6 @@ func (l *lease) prepare(r agent.StartRequest, st *step) (*shim.Start, error) {
 	if err != nil {
 		return nil, err
 	}
-	env := l.environ(r.Env, dir, st.key)
 	argv, ext, err := l.h.command(r)
 	if err != nil {
 		return nil, err
@@ -178,7 +177,10 @@ func (l *lease) prepare(r agent.StartRequest, st *step) (*shim.Start, error) {
 	if limit == 0 {
 		limit = l.h.cfg.MaxOutput
 	}
-	m := &shim.Start{Path: lookPath(argv[0], dir, env), Argv: argv, Dir: dir, Env: env, Limit: limit}
+	m := &shim.Start{Argv: argv, Dir: dir, Limit: limit}
+	var path string
+	m.Env, m.Over, path = l.environ(r.Env, dir, st.key)
+	m.Path = lookPath(argv[0], dir, path)
 	if r.Capture {
 		m.Capture, m.Stdout = l.stdout(st), maxCapture
 	}

@@ -14,11 +14,10 @@ import (
 
 // lookPath finds the program that a step's own PATH leads to. "" is a program that is not there: starting it fails as in a
 // shell, with 127.
-func lookPath(name, dir string, env []string) string {
+func lookPath(name, dir, path string) string {
 	if strings.Contains(name, "/") {
 		return name
 	}
-	path := variable(env, "PATH")
 	if path == "" {
 		path = "/usr/local/bin:/usr/bin:/bin"
 	}

@@ -9,7 +9,7 @@ import (
 )
 
 // lookPath finds the program that a name leads to. A program that is not there fails to start.
-func lookPath(name, _ string, _ []string) string {
+func lookPath(name, _, _ string) string {
 	if path, err := exec.LookPath(name); err == nil || errors.Is(err, exec.ErrDot) {
 		return path
 	}

@@ -23,6 +23,7 @@ type status struct {
 // that leaves its parents and its session becomes a child of the shim, so "wait has no child left" proves that nothing is.
 type family struct {
 	ended func(pid int, st status) // a process of start has ended and was reaped
+	null  *os.File                 // every process's stdin
 
 	mu    sync.Mutex // held over fork and over wait, so that no end is seen before its start
 	mains map[int]bool
@@ -40,7 +41,11 @@ func newFamily(ended func(int, status)) (*family, error) {
 	// Caught and dropped, not ignored: what is ignored would be ignored by every step too.
 	dropped := make(chan os.Signal, 1)
 	signal.Notify(dropped, unix.SIGINT, unix.SIGTERM, unix.SIGHUP, unix.SIGQUIT, unix.SIGUSR1, unix.SIGUSR2)
-	f := &family{ended: ended, mains: map[int]bool{}, groups: map[int]bool{}, reaped: make(chan struct{}, 1)}
+	null, err := os.Open(os.DevNull)
+	if err != nil {
+		return nil, err
+	}
+	f := &family{ended: ended, null: null, mains: map[int]bool{}, groups: map[int]bool{}, reaped: make(chan struct{}, 1)}
 	children := make(chan os.Signal, 1)
 	signal.Notify(children, unix.SIGCHLD)
 	go func() {
@@ -52,18 +57,14 @@ func newFamily(ended func(int, status)) (*family, error) {
 }
 
 // start runs a process in a session of its own, with nothing on its stdin.
-func (f *family) start(st *Start, stdout, stderr *os.File) (int, error) {
-	null, err := os.Open(os.DevNull)
-	if err != nil {
-		return 0, err
-	}
-	defer null.Close()
+func (f *family) start(st *Start, env []string, stdout, stderr *os.File) (int, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	defer ordinarySlack()()
 	pid, err := syscall.ForkExec(st.Path, st.Argv, &syscall.ProcAttr{
 		Dir:   st.Dir,
-		Env:   st.Env,
-		Files: []uintptr{null.Fd(), fd(stdout), fd(stderr)},
+		Env:   env,
+		Files: []uintptr{f.null.Fd(), fd(stdout), fd(stderr)},
 		Sys:   &syscall.SysProcAttr{Setsid: true},
 	})
 	if err != nil {

@@ -49,8 +49,8 @@ func newJob() (windows.Handle, error) {
 }
 
 // start runs a process in a console group of its own, within the lease's job object.
-func (f *family) start(st *Start, stdout, stderr *os.File) (int, error) {
-	cmd := &exec.Cmd{Path: st.Path, Args: st.Argv, Dir: st.Dir, Env: st.Env, Stdout: stdout, Stderr: stderr,
+func (f *family) start(st *Start, env []string, stdout, stderr *os.File) (int, error) {
+	cmd := &exec.Cmd{Path: st.Path, Args: st.Argv, Dir: st.Dir, Env: env, Stdout: stdout, Stderr: stderr,
 		SysProcAttr: &syscall.SysProcAttr{CreationFlags: windows.CREATE_NEW_PROCESS_GROUP}}
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -35,7 +35,7 @@ const maxMessage = 16 << 20
 
 // Names of the messages. The first group goes to the shim, the second to the agent.
 const (
-	KindLease = "lease" // Lease, Folder, Deadline: serve this lease
+	KindLease = "lease" // Lease, Folder, Deadline, Env: serve this lease
 	KindStart = "start" // Step, Start
 	KindStop  = "stop"  // Step, Grace, Reason
 	KindWatch = "watch" // Step, Size: say once when the spool is longer than Size
@@ -58,6 +58,7 @@ type Message struct {
 	Lease    string        `json:"lease,omitempty"`    // the lease's key, as in Cookie
 	Folder   string        `json:"folder,omitempty"`   // the lease's
 	Deadline int64         `json:"deadline,omitempty"` // by Now; 0 is none
+	Env      []string      `json:"env,omitempty"`      // what the lease's steps share
 	Step     string        `json:"step,omitempty"`     // the step's key, as in Cookie
 	Start    *Start        `json:"start,omitempty"`
 	Grace    time.Duration `json:"grace,omitempty"` // negative is no grace
@@ -75,6 +76,7 @@ type Start struct {
 	Argv    []string `json:"argv"`
 	Dir     string   `json:"dir"`
 	Env     []string `json:"env"`
+	Over    bool     `json:"over,omitempty"`    // Env is laid over that of the lease
 	Limit   int64    `json:"limit"`             // bytes of output kept
 	Capture string   `json:"capture,omitempty"` // the file that takes stdout instead of the output
 	Stdout  int64    `json:"stdout,omitempty"`  // bytes of stdout kept, with Capture

@@ -1,12 +1,14 @@
 package shim
 
 import (
+	"bufio"
 	"errors"
 	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 )
@@ -17,10 +19,11 @@ type server struct {
 	ending sync.Mutex // held while all processes of the lease are being ended; taken before mu
 
 	mu       sync.Mutex
-	peer     *peer  // the agent's present connection, or nil
-	lease    string // the key of the lease served; "" when idle
-	folder   string // of the lease
-	deadline int64  // by Now; 0 is none
+	peer     *peer    // the agent's present connection, or nil
+	lease    string   // the key of the lease served; "" when idle
+	folder   string   // of the lease
+	env      []string // that the lease's steps share
+	deadline int64    // by Now; 0 is none
 	expired  bool
 	closing  bool
 	steps    map[string]*running // not yet ended, or their exit is not on disk yet
@@ -94,8 +97,9 @@ func (s *server) greet(p *peer) {
 func (s *server) serve(p *peer) {
 	defer close(p.served)
 	defer p.close()
+	from := bufio.NewReader(p.conn) // a message in one read
 	for {
-		m, err := Read(p.conn)
+		m, err := Read(from)
 		if err != nil {
 			break
 		}
@@ -132,7 +136,7 @@ func (s *server) handle(m Message) {
 	case KindLease:
 		s.mu.Lock()
 		if s.lease == "" {
-			s.lease, s.folder, s.deadline, s.expired, s.closing = m.Lease, m.Folder, m.Deadline, false, false
+			s.lease, s.folder, s.env, s.deadline, s.expired, s.closing = m.Lease, m.Folder, m.Env, m.Deadline, false, false
 			select {
 			case s.armed <- struct{}{}:
 			default:
@@ -223,7 +227,23 @@ func (s *server) launch(r *running) (int, error) {
 		defer stdout.Close()
 		r.pumps = append(r.pumps, p)
 	}
-	return s.family.start(r.start, stdout, stderr)
+	env := r.start.Env
+	if r.start.Over {
+		env = over(s.env, env)
+	}
+	return s.family.start(r.start, env, stdout, stderr)
+}
+
+// over returns the variables of base that own does not name, and own.
+func over(base, own []string) []string {
+	env := make([]string, 0, len(base)+len(own))
+	for _, v := range base {
+		name, _, _ := strings.Cut(v, "=")
+		if !slices.ContainsFunc(own, func(o string) bool { n, _, _ := strings.Cut(o, "="); return n == name }) {
+			env = append(env, v)
+		}
+	}
+	return append(env, own...)
 }
 
 // grown answers a watch. It is called by the pump, without mu.

@@ -58,7 +58,7 @@ func Spawn(prefix []string, socket string, log *os.File) (*os.Process, error) {
 	argv[0] = os.Args[0] // what ps shows; the path may be that of /proc
 	cmd := &exec.Cmd{Path: path, Args: argv, Env: env, Dir: "/", Stderr: log, ExtraFiles: []*os.File{f},
 		SysProcAttr: &unix.SysProcAttr{Setsid: true}}
-	if err := cmd.Start(); err != nil {
+	if err := startSlack(cmd); err != nil {
 		return nil, errors.Join(err, os.Remove(socket))
 	}
 	return cmd.Process, nil
