@@ -227,6 +227,19 @@ type LogPage struct {
 	Finished bool      `json:"finished"`
 }
 
+// LogText is a stretch of a log, as an event.
+type LogText struct {
+	Offset int64  `json:"offset" doc:"Byte of the log that the text begins with; the event's id is the byte after it."`
+	Text   string `json:"text" doc:"Bytes that are no UTF-8 are shown as U+FFFD."`
+}
+
+// LogEnd is the last event of a log: its build has ended.
+type LogEnd struct {
+	Result    string `json:"result" doc:"SUCCESS, UNSTABLE, FAILURE, NOT_BUILT or ABORTED."`
+	CauseKind string `json:"causeKind,omitempty" doc:"INFRA and LOST: the farm's doing; USER: somebody ended it; else the build's own."`
+	Message   string `json:"message,omitempty"`
+}
+
 // Node is a machine's entry with what is known of it now.
 type Node struct {
 	Name        string            `json:"name"`

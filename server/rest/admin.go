@@ -60,7 +60,8 @@ func (s *server) admin(mux *http.ServeMux) {
 func (s *server) events() {
 	sse.Register(s.api, huma.Operation{OperationID: "events", Method: "GET", Path: "/api/v1/events", Summary: "Server-sent events: topics that changed",
 		Tags: []string{"events"}, Security: []map[string][]string{{"token": {}}, {"session": {}}},
-		Description: "Needs the scope read. Every topic comes once at the start.", Errors: []int{http.StatusUnauthorized, http.StatusForbidden},
+		Description: "Needs the scope read. Level-triggered: an event says that what stands under a topic would read differently now, not how, and has no id. " +
+			"Every topic comes once at the start, so who connects again reads everything again and has missed nothing.", Errors: []int{http.StatusUnauthorized, http.StatusForbidden},
 		Middlewares: huma.Middlewares{s.needs(auth.Read)},
 	}, map[string]any{"changed": api.Event{}}, func(ctx context.Context, _ *struct{}, send sse.Sender) {
 		changed, cancel := s.Changes()

@@ -27,8 +27,12 @@ func line(l buildlog.Line) api.LogLine {
 	return api.LogLine{Number: l.Number, Offset: l.Offset, Time: l.Time, Stage: l.Stage, Text: l.Text}
 }
 
+const logEventsAbout = "With Accept: text/event-stream the log is followed as events: `log` is a LogText, `end` a LogEnd after which nothing comes. " +
+	"An event's id is the byte after it; a stream that breaks off is resumed with Last-Event-ID."
+
 func (s *server) logs() {
-	register(s, route{method: "GET", path: "/jobs/{job}/builds/{number}/log", id: "get-log", summary: "The console log as plain text, live with follow", tag: "logs", scope: auth.Read, produces: "text/plain"}, s.plainLog)
+	register(s, route{method: "GET", path: "/jobs/{job}/builds/{number}/log", id: "get-log", summary: "The console log as plain text, live with follow, or as server-sent events", tag: "logs", scope: auth.Read, produces: "text/plain", events: []any{api.LogText{}, api.LogEnd{}},
+		about: logEventsAbout}, s.plainLog)
 	register(s, route{method: "GET", path: "/jobs/{job}/builds/{number}/log/lines", id: "list-log-lines", summary: "Lines of the console log", tag: "logs", scope: auth.Read},
 		func(ctx context.Context, in *struct {
 			InBuild
@@ -71,12 +75,25 @@ func (s *server) logs() {
 // plainLog streams the console. A follower is answered until the build has ended; a follower that is gone ends it too.
 func (s *server) plainLog(ctx context.Context, in *struct {
 	InBuild
-	Offset int64 `query:"offset" minimum:"0" doc:"Byte to begin with."`
-	Follow bool  `query:"follow" doc:"Go on until the build has ended."`
+	Offset int64  `query:"offset" minimum:"0" doc:"Byte to begin with."`
+	Follow bool   `query:"follow" doc:"Go on until the build has ended. Events always do."`
+	Accept string `header:"Accept" hidden:"true"`
+	Last   string `header:"Last-Event-ID" maxLength:"30" doc:"With events: the id of the last one that was seen. It wins over offset."`
 }) (*huma.StreamResponse, error) {
+	events := wantsEvents(in.Accept)
+	from := in.Offset
+	if events {
+		var err error
+		if from, err = resumeAt(in.Last, in.Offset); err != nil {
+			return nil, err
+		}
+	}
 	l, err := s.openLog(ctx, in.id())
 	if err != nil {
 		return nil, err
+	}
+	if events {
+		return s.logEvents(in.id(), l, from), nil
 	}
 	return &huma.StreamResponse{Body: func(hc huma.Context) {
 		defer l.Release()

@@ -11,6 +11,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"reflect"
 	"strings"
 	"sync"
 	"time"
@@ -34,6 +35,7 @@ type Runner interface {
 	Trigger(ctx context.Context, job build.JobName, params map[string]string, cause build.Cause) (build.ID, error)
 	Abort(ctx context.Context, id build.ID, by string) error
 	Rebuild(ctx context.Context, id build.ID, by string) (build.ID, error)
+	Wait(ctx context.Context, id build.ID) (build.Build, error) // until it has ended
 }
 
 // Config is what the API stands on. Everything must be set but Log.
@@ -198,6 +200,8 @@ type route struct {
 	status                         int    // of success; 0 is 200
 	maxBody                        int64  // bytes of the request's body; 0 is 1 MiB
 	produces                       string // media type of an answer that is a stream; "" is what the answer's type says
+	events                         []any  // what the data of events can be, where the answer can also be server-sent events
+	about                          string // what the summary does not say
 }
 
 // needs refuses callers without the scope, before anything else of the request is looked at.
@@ -221,7 +225,14 @@ func register[I, O any](s *server, r route, h func(context.Context, *I) (*O, err
 		op.Middlewares = huma.Middlewares{s.needs(r.scope)}
 	}
 	if r.produces != "" {
-		op.Responses = map[string]*huma.Response{"200": {Description: "OK", Content: map[string]*huma.MediaType{r.produces: {Schema: &huma.Schema{Type: "string"}}}}}
+		content := map[string]*huma.MediaType{r.produces: {Schema: &huma.Schema{Type: "string"}}}
+		if len(r.events) > 0 {
+			content[eventStream] = &huma.MediaType{Schema: s.anyOf(r.events)}
+		}
+		op.Responses = map[string]*huma.Response{"200": {Description: "OK", Content: content}}
+	}
+	if r.about != "" {
+		op.Description = strings.TrimSpace(op.Description + " " + r.about)
 	}
 	if strings.Contains(r.path, "{") {
 		op.Errors = append(op.Errors, http.StatusNotFound)
@@ -233,6 +244,15 @@ func register[I, O any](s *server, r route, h func(context.Context, *I) (*O, err
 		}
 		return out, nil
 	})
+}
+
+// anyOf describes what the data of an event can be.
+func (s *server) anyOf(events []any) *huma.Schema {
+	one := &huma.Schema{Description: "The data of one event, as JSON."}
+	for _, e := range events {
+		one.OneOf = append(one.OneOf, s.api.OpenAPI().Components.Schemas.Schema(reflect.TypeOf(e), true, ""))
+	}
+	return one
 }
 
 // body wraps what an operation answers.
