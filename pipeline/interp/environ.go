@@ -6,7 +6,7 @@ import (
 	"github.com/outwork-build/outwork/pipeline/value"
 )
 
-// Env is the value of an environment variable as the script sees it now: scope over env.X = … over Run.Base.
+// Env is the value of an environment variable as the script sees it now: scope over env.X = … over Run.Base over what the node's machine has.
 func (t *Thread) Env(name string) (string, bool) {
 	s := t.scope
 	var prepend []string
@@ -25,6 +25,11 @@ func (t *Thread) Env(name string) (string, bool) {
 	base := t.p.run.Base()
 	for i := len(base) - 1; i >= 0; i-- {
 		if k, v, _ := strings.Cut(base[i], "="); k == name {
+			return t.joinPath(prepend, v, true)
+		}
+	}
+	if s.Node != nil {
+		if v, ok := s.Node.Variable(name); ok {
 			return t.joinPath(prepend, v, true)
 		}
 	}

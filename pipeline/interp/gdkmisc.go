@@ -429,9 +429,11 @@ func (t *Thread) exceptionMethod(ex *value.Exception, name string, a []value.Val
 	case "getCauses":
 		l := &value.List{}
 		for _, c := range ex.Causes {
-			l.Elems = append(l.Elems, value.Pairs("shortDescription", c))
+			l.Elems = append(l.Elems, cause(c))
 		}
 		return l, true, nil
+	case "isActualInterruption":
+		return ex.Interrupts(), true, nil
 	case "getSuppressed":
 		l := &value.List{Array: "Throwable"}
 		for _, s := range ex.Suppressed {

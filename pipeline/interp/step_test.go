@@ -116,7 +116,7 @@ func TestStepForms(t *testing.T) {
 		"missing":             {src: `sh label: 'x'`, fails: `Missing required parameter: "script" of step 'sh'`},
 		"enum":                {src: `timeout(time: 1, unit: 'DAYS') {}`, fails: `"DAYS" is none of [SECONDS, MINUTES]`},
 		"no body":             {src: `timeout(1)`, fails: "timeout step must be called with a body"},
-		"bad int":             {src: `timeout('x') {}`, fails: "Parameter 'time' of step 'timeout' expects a int but got x (java.lang.String)"},
+		"bad int":             {src: `timeout('x') {}`, fails: "Parameter 'time' of step 'timeout' expects an int but got x (java.lang.String)"},
 		"too many":            {src: `sh 'a', 'b'`, fails: "Expected named arguments but got ['a', 'b']"},
 		"needs a node":        {src: `onNode()`, fails: "Required context class hudson.FilePath is missing\nPerhaps you forgot to surround the step with a step that provides this, such as: node"},
 	} {

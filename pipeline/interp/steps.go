@@ -2,6 +2,7 @@ package interp
 
 import (
 	"fmt"
+	"slices"
 	"sort"
 	"strings"
 
@@ -283,9 +284,17 @@ func (t *Thread) convertParams(spec step.Spec, call *step.Call) error {
 	return nil
 }
 
+// article names a type in a sentence.
+func article(t step.Type) string {
+	if t == step.Int {
+		return "an " + string(t)
+	}
+	return "a " + string(t)
+}
+
 func (t *Thread) convertParam(spec step.Spec, p step.Param, v value.Value) (value.Value, error) {
 	bad := func() error {
-		return t.throwf("java.lang.ClassCastException", "Parameter '%s' of step '%s' expects a %s but got %s (%s)", p.Name, spec.Name, p.Type, shorten(value.String(v)), value.TypeName(v))
+		return t.throwf("java.lang.ClassCastException", "Parameter '%s' of step '%s' expects %s but got %s (%s)", p.Name, spec.Name, article(p.Type), shorten(value.String(v)), value.TypeName(v))
 	}
 	switch p.Type {
 	case step.Str:
@@ -294,7 +303,10 @@ func (t *Thread) convertParam(spec step.Spec, p step.Param, v value.Value) (valu
 			return nil, bad()
 		}
 		s := value.String(v)
-		if len(p.Enum) > 0 && !has(p.Enum, s) {
+		if len(p.Enum) > 0 {
+			if i := slices.IndexFunc(p.Enum, func(name string) bool { return strings.EqualFold(name, s) }); i >= 0 {
+				return p.Enum[i], nil
+			}
 			return nil, t.throwf("java.lang.IllegalArgumentException", "Parameter '%s' of step '%s': %q is none of [%s]", p.Name, spec.Name, s, strings.Join(p.Enum, ", "))
 		}
 		return s, nil

@@ -1,6 +1,7 @@
 package jenkinsfile
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -179,7 +180,7 @@ func (m *modeler) checkType(x Expr, p *ParamSpec, named bool) {
 		m.wrongType(x, p, named, className(lit.Kind))
 		return
 	}
-	if isText && len(p.Enum) > 0 && !contains(p.Enum, text) {
+	if isText && len(p.Enum) > 0 && !slices.ContainsFunc(p.Enum, func(name string) bool { return strings.EqualFold(name, text) }) {
 		m.errorf(x, "Invalid value \"%s\" for parameter \"%s\". Valid values are %s", text, p.Name, show(p.Enum))
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/outwork-build/outwork/agent"
@@ -165,10 +166,30 @@ type Node struct {
 	Workspace agent.Workspace
 	OS        string // runtime.GOOS of the machine
 	Labels    []string
+	// Env is what the machine itself gives to every step: env.PATH where nothing in the pipeline sets PATH.
+	Env map[string]string
 	// Lost is closed when the lease is lost; nil is never.
 	Lost <-chan struct{}
 	// Machine waits until the node's agent is connected and returns it; it fails with queue.ErrLost when the lease is lost.
 	Machine func(ctx context.Context) (agent.Machine, error)
+}
+
+// Variable is what a step on the node would find in its environment when nothing in the pipeline sets it.
+func (n *Node) Variable(name string) (string, bool) {
+	if n.OS == "windows" {
+		name = strings.ToUpper(name)
+	}
+	if v, ok := n.Env[name]; ok {
+		return v, true
+	}
+	var v string
+	switch {
+	case name == "HOME", name == "USERPROFILE" && n.OS == "windows":
+		v = n.Workspace.Home
+	case name == "TMPDIR", (name == "TEMP" || name == "TMP") && n.OS == "windows":
+		v = n.Workspace.Tmp
+	}
+	return v, v != ""
 }
 
 // Run is what steps may ask of the run they are part of. All methods may be called from effects, concurrently.
@@ -225,4 +246,5 @@ type Request struct {
 	Label     string
 	Workspace string // customWorkspace
 	Policy    agent.Policy
+	Stage     string `json:",omitempty"` // STAGE_NAME of who asks, for people
 }

@@ -6,6 +6,8 @@
 // nothing here may be used concurrently.
 package value
 
+import "slices"
+
 // Value is any value of a program.
 type Value any
 
@@ -46,6 +48,15 @@ type Exception struct {
 	Trace []string
 	// Payload is the object behind a script-defined exception class; nil otherwise.
 	Payload Object
+}
+
+// Spent is the tag of an interruption that has left the block it was meant for: a timeout that ended its own body. Out there
+// it is a failure like others: it is tried again, and caught.
+const Spent = "spent"
+
+// Interrupts reports whether e is an interruption that is still on its way out of what it was to end.
+func (e *Exception) Interrupts() bool {
+	return e.Class == FlowInterrupted && !slices.Contains(e.Tags, Spent)
 }
 
 // The classes that steps throw.

@@ -77,6 +77,9 @@ func (Artifacts) Run(t step.Thread, c *step.Call) (value.Value, error) {
 		return nil, err
 	}
 	if n > 0 {
+		if c.Bool("fingerprint") {
+			t.Print("Recording fingerprints")
+		}
 		return nil, nil
 	}
 	text := fmt.Sprintf("No artifacts found that match the file pattern %q. Configuration error?", patterns)

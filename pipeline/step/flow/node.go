@@ -29,11 +29,13 @@ type seat struct {
 	Workspace agent.Workspace `json:"workspace"`
 	OS        string          `json:"os"`
 	Labels    []string        `json:"labels,omitempty"`
+	// Env is what the machine gave to its steps then; a script that reads it again on resume must find the same.
+	Env map[string]string `json:"env,omitempty"`
 }
 
 // Run implements step.Step.
 func (Node) Run(t step.Thread, c *step.Call) (value.Value, error) {
-	n, err := acquire(t, step.Request{Label: c.String("label"), Workspace: c.String("workspace"), Policy: policy(t)})
+	n, err := acquire(t, step.Request{Label: c.String("label"), Workspace: c.String("workspace"), Policy: policy(t), Stage: t.Scope().Stage})
 	if err != nil {
 		return nil, err
 	}
@@ -74,7 +76,7 @@ func acquire(t step.Thread, r step.Request) (*step.Node, error) {
 		if err != nil {
 			return nil, err
 		}
-		return seat{r, n.Grant, n.Workspace, n.OS, n.Labels}, nil
+		return seat{r, n.Grant, n.Workspace, n.OS, n.Labels, n.Env}, nil
 	}})
 	if err != nil {
 		return nil, err
@@ -84,7 +86,7 @@ func acquire(t step.Thread, r step.Request) (*step.Node, error) {
 		return nil, fmt.Errorf("read the journal's grant: %w", err)
 	}
 	n := run.Nodes().Attach(s.Grant, s.Workspace)
-	n.OS, n.Labels = s.OS, s.Labels
+	n.OS, n.Labels, n.Env = s.OS, s.Labels, s.Env
 	return n, nil
 }
 

@@ -3,6 +3,8 @@ package flow
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/outwork-build/outwork/build"
 	"github.com/outwork-build/outwork/pipeline/step"
@@ -79,16 +81,26 @@ type catch struct {
 	interruptions bool
 }
 
+// failedFast reports whether another branch of parallel was why e interrupted. Every other interruption, caught or not, gives
+// the build and the stage its own result.
+func failedFast(e *value.Exception) bool {
+	return slices.ContainsFunc(e.Causes, func(c string) bool { return strings.HasPrefix(c, "Failed in branch ") })
+}
+
 func (k catch) run(t step.Thread, c *step.Call) error {
 	_, err := block(t, c, "", nil)
 	var e *value.Exception
-	if err == nil || !errors.As(err, &e) || e.Class == value.FlowInterrupted && !k.interruptions {
+	if err == nil || !errors.As(err, &e) || e.Interrupts() && !k.interruptions {
 		return err
 	}
 	if k.message != "" {
 		t.Print("ERROR: " + k.message)
 	}
 	report(t, e)
+	if e.Class == value.FlowInterrupted && !failedFast(e) {
+		k.build = step.ResultOf(e)
+		k.stage = k.build
+	}
 	if k.build.Worse(build.Success) {
 		if k.build.Worse(t.Run().Result()) {
 			t.Print(fmt.Sprintf("Setting overall build result to %s", k.build))

@@ -9,7 +9,7 @@ import (
 )
 
 // Retry is `retry(3) { … }`, and `retry(count: 3, conditions: [agent(), nonresumable()]) { … }`. Without conditions everything
-// is tried again but interruptions; with them, only what a condition knows.
+// is tried again but interruptions, of which a timeout inside of the body is none; with them, only what a condition knows.
 type Retry struct{}
 
 // Spec implements step.Step.
@@ -41,6 +41,9 @@ func Retrying(t step.Thread, count int64, conditions []string, body func() (valu
 		if err == nil || left <= 1 || !errors.As(err, &e) || !again(e, conditions) {
 			return v, err
 		}
+		if e.Class != value.FlowInterrupted && !value.IsA(e.Class, value.AbortException) {
+			t.Print("ERROR: Execution failed")
+		}
 		report(t, e)
 		t.Print("Retrying")
 	}
@@ -48,7 +51,7 @@ func Retrying(t step.Thread, count int64, conditions []string, body func() (valu
 
 func again(e *value.Exception, conditions []string) bool {
 	if len(conditions) == 0 {
-		return e.Class != value.FlowInterrupted
+		return !e.Interrupts()
 	}
 	return slices.ContainsFunc(conditions, func(c string) bool { return slices.Contains(e.Tags, c) })
 }

@@ -41,8 +41,9 @@ func (Timeout) Run(t step.Thread, c *step.Call) (value.Value, error) {
 		defer timer.start(in)()
 		return block(t, c, "", nil)
 	})
-	if timer.caused(err) {
+	if e := timer.caused(err); e != nil {
 		timer.announce()
+		e.Tags = append(e.Tags, value.Spent)
 	}
 	return v, err
 }
@@ -96,7 +97,11 @@ func (a *alarm) exception() *value.Exception {
 	return &value.Exception{Class: value.FlowInterrupted, Result: "ABORTED", Causes: []string{"Timeout has been exceeded"}, Trace: []string{"timeout at " + string(a.address)}}
 }
 
-func (a *alarm) caused(err error) bool {
+// caused returns the alarm's own exception; nil when err is another.
+func (a *alarm) caused(err error) *value.Exception {
 	var e *value.Exception
-	return errors.As(err, &e) && e.Class == value.FlowInterrupted && len(e.Trace) > 0 && e.Trace[0] == "timeout at "+string(a.address)
+	if errors.As(err, &e) && e.Interrupts() && len(e.Trace) > 0 && e.Trace[0] == "timeout at "+string(a.address) {
+		return e
+	}
+	return nil
 }

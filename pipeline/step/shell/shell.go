@@ -58,8 +58,12 @@ func (s Script) Run(t step.Thread, c *step.Call) (value.Value, error) {
 	if s.Interpreter == "bat" && scope.Node.OS != "windows" {
 		return nil, value.Abort("Batch scripts can only be run on Windows nodes")
 	}
+	script := c.String("script")
+	if script == "" {
+		script = "\n" // does nothing, and is a script
+	}
 	p := executor.Process{Run: t.Run(), Node: scope.Node, Stage: scope.StageID, Stamps: scope.Timestamps, Request: agent.StartRequest{
-		Interpreter: s.Interpreter, Script: []byte(c.String("script")), Dir: scope.Dir, Env: executor.Env(t.Run(), scope), Capture: stdout,
+		Interpreter: s.Interpreter, Script: []byte(script), Dir: scope.Dir, Env: executor.Env(t.Run(), scope), Capture: stdout,
 	}}
 	raw, err := t.Do(step.Effect{
 		Name: s.Interpreter,

@@ -69,6 +69,6 @@ func (w *World) node(ctx context.Context, host, item string, r step.Request) (*s
 		return nil, fmt.Errorf("open the lease on %s: %w", host, err)
 	}
 	n := nodes{w}.Attach(g, ws)
-	n.OS = d.OS
+	n.OS, n.Env = d.OS, d.Env
 	return n, nil
 }
