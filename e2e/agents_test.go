@@ -22,8 +22,8 @@ func TestF1AgentKilledTenTimesAndUpgraded(t *testing.T) {
 	oracle := t.TempDir()
 	w.Job("j", "parallel(l: { node('linux') { sh '''"+numbered(oracle, "l", 400, "0.02")+"'''; sh '''"+numbered(oracle, "after", 3, "0")+"''' } }, r: { node('linux') { sh '''"+numbered(oracle, "r", 400, "0.02")+"''' } })")
 	n := w.Build("j")
-	w.AwaitLog("j", n, "line 5 of outwork-j-1.l\n")
-	w.AwaitLog("j", n, "line 5 of outwork-j-1.r\n")
+	w.AwaitLog("j", n, "line 5 of jenkins-j-1.l\n")
+	w.AwaitLog("j", n, "line 5 of jenkins-j-1.r\n")
 	other := filepath.Join(t.TempDir(), "outwork-next")
 	b, err := os.ReadFile(w.Binary)
 	if err != nil {

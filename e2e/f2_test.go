@@ -53,7 +53,7 @@ func shapes(oracle string) []shape {
 		{"parallel", "parallel(left: { node('a') { " + sh("left", 40) + " } }, right: { node('b') { " + sh("right", 30) + "; " + sh("more", 10) + " } })",
 			map[string]int{"left": 40, "right": 30, "more": 10}, nil},
 		{"stash", "node('a') { " + sh("make", 10) + "; sh 'mkdir -p d && echo from $BUILD_TAG > d/f'; stash name: 's', includes: 'd/**' }\nnode('b') { deleteDir(); unstash 's'; sh 'cat d/f'; " + sh("use", 10) + " }",
-			map[string]int{"make": 10, "use": 10}, []string{"from outwork-stash-"}},
+			map[string]int{"make": 10, "use": 10}, []string{"from jenkins-stash-"}},
 		{"capture", "node('linux') { def x = sh(returnStdout: true, script: '''echo once >> " + oracle + "/$BUILD_TAG.captured; sleep 0.2; echo forty-two''').trim()\necho \"captured <${x}>\"\ndef c = sh(returnStatus: true, script: 'exit 7')\necho \"status <${c}>\"\nwriteFile file: 'w', text: x; echo \"read <${readFile('w')}>\"; " + sh("after", 20) + " }",
 			map[string]int{"after": 20}, []string{"captured <forty-two>", "status <7>", "read <forty-two>"}},
 		{"nested", "node('a') { " + sh("outer", 10) + "; node('b') { " + sh("inner", 20) + " }; " + sh("last", 10) + " }",
@@ -77,7 +77,7 @@ func (s shape) check(oracle string, number int, log string) error {
 		}
 	}
 	for step, lines := range s.steps {
-		tag := fmt.Sprintf("outwork-%s-%d.%s", s.name, number, step)
+		tag := fmt.Sprintf("jenkins-%s-%d.%s", s.name, number, step)
 		if seen[tag] != lines {
 			return fmt.Errorf("%s: the log has %d of %d lines", tag, seen[tag], lines)
 		}
@@ -87,12 +87,12 @@ func (s shape) check(oracle string, number int, log string) error {
 		}
 	}
 	for _, want := range s.says {
-		if n := strings.Count(log, want); n != 1 && want != "from outwork-stash-" {
+		if n := strings.Count(log, want); n != 1 && want != "from jenkins-stash-" {
 			return fmt.Errorf("%s#%d: the log has %q %d times", s.name, number, want, n)
 		}
 	}
 	if s.name == "capture" {
-		if noted, err := os.ReadFile(filepath.Join(oracle, fmt.Sprintf("outwork-capture-%d.captured", number))); err != nil || string(noted) != "once\n" {
+		if noted, err := os.ReadFile(filepath.Join(oracle, fmt.Sprintf("jenkins-capture-%d.captured", number))); err != nil || string(noted) != "once\n" {
 			return fmt.Errorf("capture#%d: noted %q, %v", number, noted, err)
 		}
 	}

@@ -24,7 +24,7 @@ func newEnvironment(u *run, branch string) *environment {
 	name := string(id.Job)
 	e := &environment{fixed: []string{
 		"BUILD_DISPLAY_NAME=#" + number, "BUILD_ID=" + number, "BUILD_NUMBER=" + number,
-		"BUILD_TAG=outwork-" + strings.ReplaceAll(name, "/", "-") + "-" + number,
+		"BUILD_TAG=jenkins-" + strings.ReplaceAll(name, "/", "-") + "-" + number,
 		"CI=true", "JOB_BASE_NAME=" + path.Base(name), "JOB_NAME=" + name,
 	}}
 	if url := strings.TrimSuffix(u.r.c.URL, "/"); url != "" {

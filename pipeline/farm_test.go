@@ -22,7 +22,9 @@ type farm struct {
 	leases   map[queue.ItemID]*lease
 	granted  int // leases ever
 	released int
+	returned int
 	offline  map[fleet.NodeName]bool
+	wrap     func(fleet.NodeName, agent.Machine) agent.Machine // nil hands the machines out as they are
 }
 
 type node struct {
@@ -73,7 +75,10 @@ func (f *farm) place() {
 	f.cond.Broadcast()
 }
 
-func (f *farm) Submit(_ context.Context, it queue.Item) (pipeline.Ticket, error) {
+func (f *farm) Submit(ctx context.Context, it queue.Item) (pipeline.Ticket, error) {
+	if ctx.Err() != nil { // as the queue may
+		return nil, ctx.Err()
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	l := f.leases[it.ID]
@@ -98,6 +103,7 @@ func (f *farm) Return(_ context.Context, g queue.Grant) (pipeline.Ticket, error)
 		return nil, queue.ErrLost
 	}
 	l.active = false
+	f.returned++
 	f.place()
 	return &ticket{f, l}, nil
 }
@@ -171,6 +177,19 @@ func (f *farm) active() []string {
 	return sorted(out)
 }
 
+// titles lists what the items are called that have not ended.
+func (f *farm) titles() []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var out []string
+	for _, l := range f.leases {
+		if l.active || !l.withdrawn {
+			out = append(out, l.item.Title)
+		}
+	}
+	return sorted(out)
+}
+
 func (f *farm) waiting() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -192,6 +211,9 @@ func (f *farm) WaitMachine(ctx context.Context, name fleet.NodeName) (agent.Mach
 			return nil, 0, ctx.Err()
 		}
 		for _, n := range f.nodes {
+			if n.name == name && f.wrap != nil {
+				return f.wrap(name, n.m), 1, nil
+			}
 			if n.name == name {
 				return n.m, 1, nil
 			}

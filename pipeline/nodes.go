@@ -2,16 +2,18 @@ package pipeline
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/outwork-build/outwork/agent"
+	"github.com/outwork-build/outwork/build"
+	"github.com/outwork-build/outwork/fleet"
 	"github.com/outwork-build/outwork/internal/fault"
-	"github.com/outwork-build/outwork/pipeline/interp"
 	"github.com/outwork-build/outwork/pipeline/step"
 	"github.com/outwork-build/outwork/pipeline/value"
 	"github.com/outwork-build/outwork/queue"
@@ -22,6 +24,7 @@ const (
 	openTime  = 20 * time.Second // for a granted machine to open its lease; then the item waits again
 	closeTime = 10 * time.Second // for a machine to close its lease; then the roster's reconciling closes it
 	retryTime = time.Second
+	refusals  = 3 // in a row, until a machine that is there and does not open the lease is left; then too the item waits again
 )
 
 // nodes is the step.Nodes of a run.
@@ -48,12 +51,21 @@ func (n *nodes) itemID(a step.Address) queue.ItemID {
 }
 
 func (n *nodes) item(id queue.ItemID, r step.Request) queue.Item {
-	it := queue.Item{ID: id, Label: r.Label, Build: n.u.id, Title: "part of " + n.u.id.String(), Priority: n.u.job.Priority,
+	it := queue.Item{ID: id, Label: r.Label, Build: n.u.id, Title: title(n.u.id, r.Stage), Priority: n.u.job.Priority,
 		Affinity: string(n.u.id.Job) + "/" + r.Label, Policy: r.Policy, Waiting: n.u.r.c.Now().UTC()}
 	if it.Policy == "" {
 		it.Policy = agent.Hold
 	}
 	return it
+}
+
+// title is what Jenkins calls the work of a node block.
+func title(id build.ID, stage string) string {
+	text := fmt.Sprintf("part of %s #%d", id.Job, id.Number)
+	if stage != "" {
+		text += " (" + stage + ")"
+	}
+	return text
 }
 
 // Acquire implements step.Nodes.
@@ -99,6 +111,9 @@ func (n *nodes) grant(ctx context.Context, it queue.Item, waiting func(string)) 
 		case err == nil:
 			return g, nil
 		case ctx.Err() != nil:
+			if ticket == nil && isException(context.Cause(ctx)) {
+				n.drop(context.WithoutCancel(ctx), it)
+			}
 			return g, context.Cause(ctx)
 		case errors.Is(err, queue.ErrLost):
 			return g, lost("of this node block")
@@ -141,6 +156,18 @@ func (n *nodes) wait(ctx context.Context, t Ticket, id queue.ItemID, waiting fun
 	return g, err
 }
 
+// drop takes an item out of the queue that an earlier life of the controller may have put there, whatever it has become.
+func (n *nodes) drop(ctx context.Context, it queue.Item) {
+	t, err := n.u.r.c.Queue.Submit(ctx, it)
+	if err != nil {
+		if !errors.Is(err, queue.ErrLost) {
+			n.u.log.Info("an item was not taken out of the queue", "item", string(it.ID), "err", err)
+		}
+		return
+	}
+	n.withdraw(ctx, t)
+}
+
 // withdraw takes an item out of the queue; when it was granted at the same moment, the grant is given back.
 func (n *nodes) withdraw(ctx context.Context, t Ticket) {
 	err := t.Withdraw(ctx)
@@ -154,11 +181,12 @@ func (n *nodes) withdraw(ctx context.Context, t Ticket) {
 	}
 }
 
-// openLease opens the lease on the granted machine. Unavailable says that the machine could not be had in time.
+// openLease opens the lease on the granted machine. Unavailable says that the machine could not be had in time, or does not take
+// work: it drains.
 func (n *nodes) openLease(ctx context.Context, g queue.Grant, r step.Request, p agent.Policy) (agent.Workspace, error) {
 	ctx, cancel := context.WithTimeout(ctx, openTime)
 	defer cancel()
-	for {
+	for refused := 1; ; refused++ {
 		m, err := n.machine(ctx, g)
 		if err != nil {
 			if errors.Is(err, context.DeadlineExceeded) {
@@ -166,7 +194,8 @@ func (n *nodes) openLease(ctx context.Context, g queue.Grant, r step.Request, p 
 			}
 			return agent.Workspace{}, err
 		}
-		ws, err := m.Open(ctx, agent.OpenRequest{Lease: g.Lease(), Job: string(n.u.id.Job), Workspace: r.Workspace, Build: n.u.id.String(), Policy: p, TTL: n.u.r.c.LeaseTTL})
+		st, _ := n.u.r.c.Fleet.Node(g.Node)
+		ws, err := m.Open(ctx, agent.OpenRequest{Lease: g.Lease(), Job: string(n.u.id.Job), Workspace: r.Workspace, Build: n.u.id.String(), Env: st.Node.Env, Policy: p, TTL: n.u.r.c.LeaseTTL})
 		if err == nil {
 			err = n.u.r.c.Queue.Opened(ctx, g)
 		}
@@ -175,7 +204,7 @@ func (n *nodes) openLease(ctx context.Context, g queue.Grant, r step.Request, p 
 			return ws, nil
 		case fault.Is(err, fault.Stale):
 			return ws, lost(string(g.Node))
-		case !fault.Is(err, fault.Unavailable) || ctx.Err() != nil:
+		case !fault.Is(err, fault.Unavailable) || ctx.Err() != nil || refused == refusals:
 			return ws, err
 		}
 		pause(ctx, retryTime)
@@ -218,9 +247,33 @@ func (n *nodes) Attach(g queue.Grant, w agent.Workspace) *step.Node {
 	node := &step.Node{Name: string(g.Node), Grant: g, Workspace: w, Lost: n.u.r.c.Queue.Lost(g),
 		Machine: func(ctx context.Context) (agent.Machine, error) { return n.machine(ctx, g) }}
 	if st, ok := n.u.r.c.Fleet.Node(g.Node); ok {
-		node.OS, node.Labels = st.Machine.OS, st.Assigned
+		node.OS, node.Labels, node.Env = st.Machine.OS, st.Assigned, nodeEnv(st)
 	}
 	return node
+}
+
+// nodeEnv is what the steps of a node find: the machine's own variables and over them the node's. NAME+X prepends.
+func nodeEnv(st fleet.Status) map[string]string {
+	env := maps.Clone(st.Machine.Env)
+	if env == nil {
+		env = map[string]string{}
+	}
+	separator := ":"
+	if st.Machine.OS == "windows" {
+		separator = ";"
+	}
+	for _, name := range slices.Sorted(maps.Keys(st.Node.Env)) { // NAME comes before NAME+X, as on the machine
+		v := st.Node.Env[name]
+		bare, _, prepends := strings.Cut(name, "+")
+		if st.Machine.OS == "windows" {
+			bare = strings.ToUpper(bare)
+		}
+		if old := env[bare]; prepends && old != "" {
+			v += separator + old
+		}
+		env[bare] = v
+	}
+	return env
 }
 
 // Release implements step.Nodes. An abort does not shorten it; the end of the controller does, and then it is done again.
@@ -286,75 +339,4 @@ func (n *nodes) releaseAll(ctx context.Context) {
 	for _, g := range left {
 		_ = n.releaseGrant(ctx, g)
 	}
-}
-
-// claim tells the queue, before a program is resumed, which of its leases are still wanted: those whose node block the journal
-// has as entered and not as left. One that the queue does not have any more is lost, which the program finds out by itself.
-func (n *nodes) claim(ctx context.Context, entries []interp.Entry) error {
-	for _, l := range liveSeats(entries) {
-		g := l.Grant
-		n.keep(g)
-		t, err := n.u.r.c.Queue.Submit(ctx, n.item(g.Item, l.Request))
-		if errors.Is(err, queue.ErrLost) {
-			continue
-		}
-		if err != nil {
-			return fmt.Errorf("claim the lease of %s: %w", g.Item, err)
-		}
-		if !fault.Is(t.Withdraw(ctx), fault.Conflict) {
-			continue // it was not leased any more
-		}
-		now, err := t.Wait(ctx)
-		if err != nil && !errors.Is(err, queue.ErrLost) {
-			return err
-		}
-		if err == nil && now.Epoch != g.Epoch {
-			_ = n.releaseGrant(ctx, now)
-			continue
-		}
-		if err := n.u.r.c.Queue.Opened(ctx, g); err != nil {
-			n.u.log.Info("a lease ended while the controller was away", "item", string(g.Item), "err", err)
-		}
-	}
-	return nil
-}
-
-// seat is what the journal keeps of a node block.
-type seat struct {
-	Request step.Request `json:"request"`
-	Grant   queue.Grant  `json:"grant"`
-}
-
-// liveSeats reads the executors of the node blocks that a program was in, in the order it got them.
-func liveSeats(entries []interp.Entry) []seat {
-	names := map[step.Address]string{}
-	var order []step.Address
-	live := map[step.Address]seat{}
-	for _, e := range entries {
-		if e.Name != "" {
-			names[e.Address] = e.Name
-		}
-		if e.Kind != interp.Completed {
-			continue
-		}
-		switch names[e.Address] {
-		case "node":
-			var p struct {
-				Value seat `json:"value"`
-			}
-			if json.Unmarshal(e.Payload, &p) == nil && p.Value.Grant.Epoch > 0 {
-				live[e.Address] = p.Value
-				order = append(order, e.Address)
-			}
-		case "node.release":
-			delete(live, step.Address(strings.TrimSuffix(string(e.Address), ".release")))
-		}
-	}
-	var out []seat
-	for _, a := range order {
-		if s, ok := live[a]; ok {
-			out = append(out, s)
-		}
-	}
-	return out
 }

@@ -46,7 +46,8 @@ type run struct {
 	stopFetch  context.CancelCauseFunc
 	superseded bool // guarded by Runner.mu
 
-	fresh bool // nothing of the run can be in the ledger yet; belongs to execute
+	fresh   bool // nothing of the run can be in the ledger yet; belongs to execute, as does claimed
+	claimed bool // the queue knows which leases of an earlier life the run still wants
 }
 
 func newRun(r *Runner, b build.Build) *run {
@@ -57,8 +58,11 @@ func newRun(r *Runner, b build.Build) *run {
 func (u *run) execute(outer context.Context) error {
 	ctx, stop := context.WithCancelCause(outer)
 	defer stop(nil)
-	u.ctx, u.out, u.stages = ctx, nil, nil
+	u.ctx, u.out, u.stages, u.claimed = ctx, nil, nil, false
 	end, err := u.evaluate(ctx, stop)
+	if err == nil && !end.over && !u.claimed && !u.fresh {
+		err = u.abandon(context.WithoutCancel(ctx))
+	}
 	u.fresh = false
 	if err == nil && !end.over {
 		err = u.finish(end)
@@ -132,6 +136,16 @@ func (u *run) evaluate(ctx context.Context, stop context.CancelCauseFunc) (endin
 	return u.perform(ctx, prog, entries)
 }
 
+// abandon sees to what an earlier life of the controller got for a build that ends without its program: nobody claims that any
+// more.
+func (u *run) abandon(ctx context.Context) error {
+	entries, err := u.journal(ctx)
+	if err == nil {
+		u.nodes.abandon(ctx, entries)
+	}
+	return err
+}
+
 // reset takes the record as a program finds it at its start: what the program itself sets, it sets again on replay.
 func (u *run) reset(b build.Build) {
 	b.Result, b.Description, b.DisplayName = "", "", ""
@@ -168,6 +182,7 @@ func (u *run) perform(ctx context.Context, prog *interp.Program, entries []inter
 	if err := u.nodes.claim(ctx, entries); err != nil {
 		return ending{}, err
 	}
+	u.claimed = true
 	u.mu.Lock()
 	u.prog = prog
 	if u.asked != nil {

@@ -125,10 +125,15 @@ const fetchAttempts = 3
 // fromGit fetches the Jenkinsfile on an agent: git never runs on the controller. The work is idempotent and leaves nothing
 // behind, so a lost agent, or a controller that restarts in between, only means that it is done again.
 func (u *run) fromGit(ctx context.Context, g build.GitSource) (string, error) {
+	if !u.fresh { // the fetch of an earlier life is of no use, and nobody else would end its lease
+		for n := 1; n <= fetchAttempts; n++ {
+			u.nodes.drop(context.WithoutCancel(ctx), u.nodes.item(u.nodes.itemID(fetchAddress(n)), step.Request{Policy: agent.Kill}))
+		}
+	}
 	var err error
 	for n := 1; n <= fetchAttempts; n++ {
 		var script string
-		script, err = u.fetchOnce(ctx, g, step.Address(fmt.Sprintf("scm.%d", n)))
+		script, err = u.fetchOnce(ctx, g, fetchAddress(n))
 		if err == nil {
 			u.say("obtained", "Obtained "+scriptPath(g)+" from git "+g.URL)
 			return script, nil
@@ -139,6 +144,8 @@ func (u *run) fromGit(ctx context.Context, g build.GitSource) (string, error) {
 	}
 	return "", err
 }
+
+func fetchAddress(attempt int) step.Address { return step.Address(fmt.Sprintf("scm.%d", attempt)) }
 
 func (u *run) fetchOnce(ctx context.Context, g build.GitSource, a step.Address) (string, error) {
 	n, err := u.nodes.Acquire(ctx, a, step.Request{Policy: agent.Kill}, func(why string) {
