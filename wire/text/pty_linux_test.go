@@ -1,6 +1,7 @@
 package text_test
 
 import (
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -108,20 +109,18 @@ func TestProgramOnATerminal(t *testing.T) {
 	joined(t, l, master, cmd)
 }
 
-// joined crosses a channel whose far end is a relay that dials l.
-func joined(t *testing.T, l net.Listener, channel interface {
-	Read([]byte) (int, error)
-	Write([]byte) (int, error)
-	Close() error
-}, cmd *exec.Cmd) {
+// joined crosses a channel whose far end is a relay that dials l. cmd, if not nil, ends with the channel.
+func joined(t *testing.T, l net.Listener, channel io.ReadWriteCloser, cmd *exec.Cmd) {
 	t.Helper()
-	ended := make(chan struct{})
-	go func() { cmd.Wait(); close(ended) }()
-	t.Cleanup(func() {
-		kill := time.AfterFunc(20*time.Second, func() { cmd.Process.Kill() })
-		defer kill.Stop()
-		<-ended
-	})
+	if cmd != nil {
+		ended := make(chan struct{})
+		go func() { cmd.Wait(); close(ended) }()
+		t.Cleanup(func() {
+			kill := time.AfterFunc(20*time.Second, func() { cmd.Process.Kill() })
+			defer kill.Stop()
+			<-ended
+		})
+	}
 	var log strings.Builder
 	near, err := text.Await(t.Context(), channel, "the agent", &log)
 	if err != nil {
