@@ -37,6 +37,7 @@ func (s Checkout) copyTree(t step.Thread, src build.DirSource) (value.Value, err
 	scope := t.Scope()
 	abs, local := executor.Locate(scope, "")
 	c := treeCopy{src: src, blobs: s.Blobs, run: t.Run(), node: scope.Node, dir: local, list: listName(scope.Node, abs)}
+	env := gitEnv(executor.Env(t.Run(), scope))
 	return answer(t.Do(step.Effect{Name: "checkout", Args: src.Path, Run: func(ctx context.Context, a step.Address) (any, error) {
 		say := newConsole(c.run, a, scope.StageID, scope.Timestamps)
 		defer say.close()
@@ -52,8 +53,9 @@ func (s Checkout) copyTree(t step.Thread, src build.DirSource) (value.Value, err
 		if err != nil {
 			return nil, executor.Refused(err)
 		}
+		c.remember(ctx, &git{run: c.run, node: c.node, stage: scope.StageID, stamps: scope.Timestamps, dir: abs, env: env, address: a, say: say})
 		return describe(ctx, src.Path), nil
-	}}))
+	}, Forget: func(ctx context.Context, a step.Address) { executor.Forget(ctx, c.node, command(a, 1)) }}))
 }
 
 type treeCopy struct {
@@ -178,6 +180,15 @@ func localGit(ctx context.Context, dir string, args ...string) (string, error) {
 	cmd.Env = append(os.Environ(), "GIT_TERMINAL_PROMPT=0", "GIT_OPTIONAL_LOCKS=0", "LC_ALL=C")
 	out, err := cmd.Output()
 	return string(out), err
+}
+
+// readSmall reads a file that may be missing.
+func readSmall(path string) string {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return ""
+	}
+	return string(data)
 }
 
 // describe returns what git says of the working tree; nothing where it says nothing.
