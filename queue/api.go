@@ -31,6 +31,7 @@ type Config struct {
 	HoldWindow time.Duration // how long a held lease waits for its agent; 0 is 5 min
 	KeepEnded  time.Duration // how long the epoch of an ended item is remembered, in case it is submitted again; 0 is 1 h
 	Unclaimed  time.Duration // after a restart, how long a lease waits for its item to be submitted again; 0 is 1 h
+	Rest       time.Duration // how long a node that gave a lease back unopened is not asked again; 0 is 5 s
 	MaxWaiting int           // waiting items; more are refused with fault.Exhausted; 0 is 100,000
 
 	Now      func() time.Time      // the wall clock, for display only; nil is time.Now

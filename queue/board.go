@@ -61,6 +61,7 @@ type place struct {
 	labels    []string // sorted
 	exclusive bool
 	taking    bool // it is online
+	resting   bool // it gave a lease back unopened a moment ago
 	executors int
 	used      map[int]ItemID // by slot
 	version   uint64         // of free(): stale entries of heaps have an older one
@@ -69,7 +70,7 @@ type place struct {
 
 // free is how many more items it takes now. More slots than executors may be in use after their number was lowered.
 func (p *place) free() int {
-	if !p.taking {
+	if !p.taking || p.resting {
 		return 0
 	}
 	return max(0, p.executors-len(p.used))
@@ -235,7 +236,9 @@ func (b *board) setNode(st fleet.Status) {
 	exclusive := st.Node.Mode == fleet.Exclusive
 	rematch := p.exclusive != exclusive || !slices.Equal(p.labels, st.Assigned)
 	p.labels, p.exclusive, p.executors = st.Assigned, exclusive, st.Node.Executors
-	p.taking = st.State == fleet.Online
+	online := st.State == fleet.Online
+	p.resting = p.resting && (p.taking || !online) // one that has come back has nothing to rest from
+	p.taking = online
 	if rematch {
 		b.match(p)
 	}
@@ -262,6 +265,14 @@ func (b *board) sweep(p *place) {
 		delete(c.members, p.name)
 	}
 	delete(b.places, p.name)
+}
+
+// rest has a node take nothing for a while, or ends that.
+func (b *board) rest(n fleet.NodeName, on bool) {
+	if p := b.places[n]; p != nil && p.resting != on {
+		p.resting = on
+		b.moved(p, !on)
+	}
 }
 
 // match finds the classes that admit a place.

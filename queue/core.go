@@ -32,12 +32,14 @@ type Core struct {
 	seen     time.Duration // when the core last ran
 	checkAt  time.Duration // no lease runs out before; 0 is never
 	giveUpAt time.Duration // when unclaimed items are given up; 0 is never
+	resting  []rest        // nodes that gave a lease back, the first to end first
 	stats    Stats
 }
 
 // Limits are the times and counts of Config, all set.
 type Limits struct {
 	TTL, Grace, HoldWindow, KeepEnded, Unclaimed time.Duration
+	Rest                                         time.Duration // of a node that gave a lease back; 0 is none
 	MaxWaiting                                   int
 }
 
@@ -270,7 +272,8 @@ func (c *Core) Release(now Instant, g Grant) (uint64, error) {
 	return no, nil
 }
 
-// Return ends a lease that was never opened on the machine; its item waits again in its old place.
+// Return ends a lease that was never opened on the machine; its item waits again in its old place. The node rests: whatever
+// refused the lease would refuse the next one, while others may take it.
 func (c *Core) Return(now Instant, g Grant) (uint64, error) {
 	c.wake(now)
 	x, err := c.current(g)
@@ -282,6 +285,7 @@ func (c *Core) Return(now Instant, g Grant) (uint64, error) {
 	}
 	no := c.requeue(now, x)
 	c.emit(Event{Kind: Ended, Grant: g})
+	c.rest(now, g.Node)
 	return no, nil
 }
 

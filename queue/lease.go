@@ -123,6 +123,9 @@ func (c *Core) check(at time.Duration) {
 // Next is when Tick must run at the latest; ok is false when never.
 func (c *Core) Next() (at time.Duration, ok bool) {
 	times := []time.Duration{c.checkAt, c.giveUpAt}
+	if len(c.resting) > 0 {
+		times = append(times, c.resting[0].until)
+	}
 	if len(c.ended) > 0 {
 		times = append(times, c.ended[0].endAt+c.limits.KeepEnded)
 	}
@@ -180,6 +183,7 @@ func (c *Core) Tick(now Instant) {
 	if c.giveUpAt > 0 && now.Mono >= c.giveUpAt {
 		c.giveUp(now)
 	}
+	c.rested(now)
 	for len(c.ended) > 0 && now.Mono >= c.ended[0].endAt+c.limits.KeepEnded {
 		c.forget(c.ended[0])
 		c.ended[0] = nil

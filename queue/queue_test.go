@@ -268,6 +268,47 @@ func TestReturnKeepsThePlace(t *testing.T) {
 	})
 }
 
+// A node that gave a lease back rests, because the agent that refused one lease refuses the next: another takes the item, or it
+// waits for the end of the rest, or for an agent that has connected anew.
+func TestReturnRestsTheNode(t *testing.T) {
+	const refused = "‘a’ is not accepting tasks (it has refused the last one; it is asked again in a moment)"
+	run(t, func(w *world) {
+		w.farm.set(online("a", 2))
+		g := w.granted(w.submit(queue.Item{ID: "x", Affinity: "j"}))
+		again := func(g queue.Grant) *queue.Ticket {
+			t.Helper()
+			back, err := w.Return(w.Context(), g)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return back
+		}
+		began := time.Now()
+		back := again(g)
+		w.waits(back)
+		why, err := w.Why(w.Context(), "x")
+		if err != nil || len(why.Nodes) != 1 || why.Nodes[0].Predicate != queue.NotTaking || why.Nodes[0].Reason != refused || why.Summary != refused {
+			t.Errorf("why: %+v, %v", why, err)
+		}
+		g = w.granted(back)
+		if took := time.Since(began); took != 5*time.Second || g.Epoch != 2 {
+			t.Errorf("granted as %+v after %v, want 5s", g, took)
+		}
+		w.farm.set(online("b", 1))
+		synctest.Wait()
+		if began, g = time.Now(), w.granted(again(g)); g.Node != "b" || time.Since(began) > 0 {
+			t.Errorf("granted as %+v after %v, want b at once: its affinity to a counts for nothing", g, time.Since(began))
+		}
+		w.farm.set(offline("a", 2))
+		synctest.Wait()
+		w.farm.set(online("a", 2))
+		synctest.Wait()
+		if began, g = time.Now(), w.granted(w.submit(queue.Item{ID: "y"})); g.Node != "a" || time.Since(began) > 0 {
+			t.Errorf("granted as %+v after %v, want the agent that has come back at once", g, time.Since(began))
+		}
+	})
+}
+
 func TestGrantToANodeThatWentAwayIsTakenBack(t *testing.T) {
 	run(t, func(w *world) {
 		w.stop()

@@ -59,7 +59,7 @@ func (cfg *Config) setDefaults() {
 		def   time.Duration
 	}{
 		{&cfg.TTL, 30 * time.Second}, {&cfg.Grace, 15 * time.Second}, {&cfg.HoldWindow, 5 * time.Minute},
-		{&cfg.KeepEnded, time.Hour}, {&cfg.Unclaimed, time.Hour},
+		{&cfg.KeepEnded, time.Hour}, {&cfg.Unclaimed, time.Hour}, {&cfg.Rest, 5 * time.Second},
 	} {
 		if *d.field <= 0 {
 			*d.field = d.def
@@ -78,7 +78,7 @@ func (cfg *Config) setDefaults() {
 
 func (cfg Config) limits() Limits {
 	return Limits{
-		TTL: cfg.TTL, Grace: cfg.Grace, HoldWindow: cfg.HoldWindow, KeepEnded: cfg.KeepEnded, Unclaimed: cfg.Unclaimed,
+		TTL: cfg.TTL, Grace: cfg.Grace, HoldWindow: cfg.HoldWindow, KeepEnded: cfg.KeepEnded, Unclaimed: cfg.Unclaimed, Rest: cfg.Rest,
 		MaxWaiting: cfg.MaxWaiting,
 	}
 }

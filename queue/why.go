@@ -73,6 +73,9 @@ func (c *Core) refusal(x *item, st fleet.Status) NodeReason {
 	case st.Node.Executors == 0:
 		return r(NotTaking, "‘%s’ is not accepting tasks (it has no executors)", n)
 	}
+	if p := c.board.places[n]; p != nil && p.resting {
+		return r(NotTaking, "‘%s’ is not accepting tasks (it has refused the last one; it is asked again in a moment)", n)
+	}
 	return r(Busy, "Waiting for next available executor on ‘%s’", n)
 }
 
