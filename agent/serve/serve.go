@@ -61,6 +61,8 @@ type program struct {
 
 func (a *program) run(ctx context.Context) (err error) {
 	if a.cfg.Stdio {
+		// Who started it may have to end it, and does not know its process id when there is a shell in between.
+		a.cfg.Logger.Info("serving stdin and stdout", "pid", os.Getpid())
 		e := a.converse(ctx, func(context.Context) (wire.Link, error) { return stdio.Own(), nil })
 		if ctx.Err() != nil {
 			return nil
