@@ -61,6 +61,7 @@ func Run(t *testing.T, open func(t *testing.T) agent.Machine, o Options) {
 		{"StepStartTwiceRunsOnce", stepStartTwice},
 		{"StepForget", stepForget},
 		{"StepUnknown", stepUnknown},
+		{"RunIsStartAndFollow", runIsStartAndFollow},
 		{"StepBackgroundProcessDoesNotHoldExit", stepBackground},
 		{"StepMaxOutput", stepMaxOutput},
 		{"StepWritesToDevStderr", stepDevStderr},

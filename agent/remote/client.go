@@ -3,6 +3,8 @@ package remote
 import (
 	"context"
 	"fmt"
+	"math"
+	"sync/atomic"
 
 	"google.golang.org/grpc"
 
@@ -13,10 +15,17 @@ import (
 
 // New returns the Machine that answers on conn. Errors of conn are expected to have fault kinds, as those of wire/rpc do.
 func New(conn grpc.ClientConnInterface) agent.Machine {
-	return &machine{agentpb.NewMachineClient(conn)}
+	return &machine{rpc: agentpb.NewMachineClient(conn)}
 }
 
-type machine struct{ rpc agentpb.MachineClient }
+type machine struct {
+	rpc     agentpb.MachineClient
+	forgets forgets
+	runs    atomic.Bool // the agent has answered a Run
+	single  atomic.Bool // the agent has no Run
+}
+
+var _ agent.Runner = (*machine)(nil)
 
 func (m *machine) Describe(ctx context.Context) (agent.Description, error) {
 	r, err := m.rpc.Describe(ctx, &agentpb.DescribeRequest{})
@@ -64,7 +73,10 @@ func (m *machine) Close(ctx context.Context, l agent.Lease) error {
 	if err := checkLease(l); err != nil {
 		return fmt.Errorf("close: %w", err)
 	}
-	if _, err := m.rpc.Close(ctx, &agentpb.CloseRequest{Lease: toLease(l)}); err != nil {
+	load := m.forgets.take(l, math.MaxInt)
+	_, err := m.rpc.Close(ctx, &agentpb.CloseRequest{Lease: toLease(l)})
+	load.settle(err == nil, nil) // nothing of a closed lease is left
+	if err != nil {
 		return fmt.Errorf("close: %w", err)
 	}
 	return nil
@@ -86,16 +98,6 @@ func (m *machine) Stop(ctx context.Context, r agent.StopRequest) error {
 	}
 	if _, err := m.rpc.Stop(ctx, toStop(r)); err != nil {
 		return fmt.Errorf("stop: %w", err)
-	}
-	return nil
-}
-
-func (m *machine) Forget(ctx context.Context, l agent.Lease, s agent.StepID) error {
-	if err := checkStep(l, s); err != nil {
-		return fmt.Errorf("forget: %w", err)
-	}
-	if _, err := m.rpc.Forget(ctx, &agentpb.ForgetRequest{Lease: toLease(l), Step: string(s)}); err != nil {
-		return fmt.Errorf("forget: %w", err)
 	}
 	return nil
 }

@@ -21,7 +21,7 @@ func (m *machine) Follow(ctx context.Context, l agent.Lease, s agent.StepID, off
 	if err != nil {
 		return agent.Exit{}, fmt.Errorf("follow: %w", err)
 	}
-	f := follower{at: offset, sink: sink}
+	f := follower{at: offset, sink: sink, call: "follow"}
 	for {
 		r, err := stream.Recv()
 		if err != nil {
@@ -39,6 +39,7 @@ func (m *machine) Follow(ctx context.Context, l agent.Lease, s agent.StepID, off
 
 // follower checks what comes: output without a gap or an overlap, stdout within its limit, one exit that agrees with them.
 type follower struct {
+	call   string // for errors
 	at     int64
 	sink   func(agent.Output) error
 	stdout []byte
@@ -51,26 +52,26 @@ func (f *follower) take(r *agentpb.FollowResponse) (*agent.Exit, error) {
 	case *agentpb.FollowResponse_Stdout:
 		f.stdout = append(f.stdout, e.Stdout...)
 		if len(f.stdout) > maxStdout {
-			return nil, answered("follow", tooLong("stdout", len(f.stdout), maxStdout))
+			return nil, answered(f.call, tooLong("stdout", len(f.stdout), maxStdout))
 		}
 		return nil, nil
 	case *agentpb.FollowResponse_Exit:
 		exit := fromExit(e.Exit)
 		exit.Stdout = f.stdout
 		if err := checkExit(exit); err != nil {
-			return nil, answered("follow", err)
+			return nil, answered(f.call, err)
 		}
 		return &exit, nil
 	}
-	return nil, answered("follow", fault.New(fault.Invalid, "an event that is neither output, stdout nor exit"))
+	return nil, answered(f.call, fault.New(fault.Invalid, "an event that is neither output, stdout nor exit"))
 }
 
 func (f *follower) output(o agent.Output) error {
 	if o.Offset != f.at {
-		return answered("follow", fault.New(fault.Invalid, "output at %d, expected at %d", o.Offset, f.at))
+		return answered(f.call, fault.New(fault.Invalid, "output at %d, expected at %d", o.Offset, f.at))
 	}
 	if len(o.Data) > maxOutput {
-		return answered("follow", tooLong("output", len(o.Data), maxOutput))
+		return answered(f.call, tooLong("output", len(o.Data), maxOutput))
 	}
 	if err := f.sink(o); err != nil {
 		return err

@@ -15,7 +15,12 @@ func (s *server) Follow(r *agentpb.FollowRequest, stream agentpb.Machine_FollowS
 	if err := checkFollow(l, step, r.GetOffset()); err != nil {
 		return err
 	}
-	exit, err := s.machine.Follow(stream.Context(), l, step, r.GetOffset(), func(o agent.Output) error {
+	return s.follow(l, step, r.GetOffset(), stream)
+}
+
+// follow is Follow, and the end of Run.
+func (s *server) follow(l agent.Lease, step agent.StepID, offset int64, stream agentpb.Machine_FollowServer) error {
+	exit, err := s.machine.Follow(stream.Context(), l, step, offset, func(o agent.Output) error {
 		return sendOutput(stream, o)
 	})
 	if err != nil {

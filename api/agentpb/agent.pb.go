@@ -797,7 +797,10 @@ type FollowResponse struct {
 	//	*FollowResponse_Output
 	//	*FollowResponse_Stdout
 	//	*FollowResponse_Exit
-	Event         isFollowResponse_Event `protobuf_oneof:"event"`
+	//	*FollowResponse_Started
+	Event isFollowResponse_Event `protobuf_oneof:"event"`
+	// Of Run, in the first response: steps that could not be forgotten.
+	Kept          []string `protobuf:"bytes,5,rep,name=kept,proto3" json:"kept,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -866,6 +869,22 @@ func (x *FollowResponse) GetExit() *Exit {
 	return nil
 }
 
+func (x *FollowResponse) GetStarted() *Started {
+	if x != nil {
+		if x, ok := x.Event.(*FollowResponse_Started); ok {
+			return x.Started
+		}
+	}
+	return nil
+}
+
+func (x *FollowResponse) GetKept() []string {
+	if x != nil {
+		return x.Kept
+	}
+	return nil
+}
+
 type isFollowResponse_Event interface {
 	isFollowResponse_Event()
 }
@@ -882,11 +901,114 @@ type FollowResponse_Exit struct {
 	Exit *Exit `protobuf:"bytes,3,opt,name=exit,proto3,oneof"`
 }
 
+type FollowResponse_Started struct {
+	// Of Run: the step was started. It comes when nothing else did for a moment.
+	Started *Started `protobuf:"bytes,4,opt,name=started,proto3,oneof"`
+}
+
 func (*FollowResponse_Output) isFollowResponse_Event() {}
 
 func (*FollowResponse_Stdout) isFollowResponse_Event() {}
 
 func (*FollowResponse_Exit) isFollowResponse_Event() {}
+
+func (*FollowResponse_Started) isFollowResponse_Event() {}
+
+type RunRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Start         *StartRequest          `protobuf:"bytes,1,opt,name=start,proto3" json:"start,omitempty"`
+	Offset        int64                  `protobuf:"varint,2,opt,name=offset,proto3" json:"offset,omitempty"`
+	Forget        []string               `protobuf:"bytes,3,rep,name=forget,proto3" json:"forget,omitempty"` // steps of the lease; at most 1024
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RunRequest) Reset() {
+	*x = RunRequest{}
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RunRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RunRequest) ProtoMessage() {}
+
+func (x *RunRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RunRequest.ProtoReflect.Descriptor instead.
+func (*RunRequest) Descriptor() ([]byte, []int) {
+	return file_outwork_agent_v1_agent_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *RunRequest) GetStart() *StartRequest {
+	if x != nil {
+		return x.Start
+	}
+	return nil
+}
+
+func (x *RunRequest) GetOffset() int64 {
+	if x != nil {
+		return x.Offset
+	}
+	return 0
+}
+
+func (x *RunRequest) GetForget() []string {
+	if x != nil {
+		return x.Forget
+	}
+	return nil
+}
+
+type Started struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Started) Reset() {
+	*x = Started{}
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Started) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Started) ProtoMessage() {}
+
+func (x *Started) ProtoReflect() protoreflect.Message {
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Started.ProtoReflect.Descriptor instead.
+func (*Started) Descriptor() ([]byte, []int) {
+	return file_outwork_agent_v1_agent_proto_rawDescGZIP(), []int{14}
+}
 
 type Output struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -898,7 +1020,7 @@ type Output struct {
 
 func (x *Output) Reset() {
 	*x = Output{}
-	mi := &file_outwork_agent_v1_agent_proto_msgTypes[13]
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -910,7 +1032,7 @@ func (x *Output) String() string {
 func (*Output) ProtoMessage() {}
 
 func (x *Output) ProtoReflect() protoreflect.Message {
-	mi := &file_outwork_agent_v1_agent_proto_msgTypes[13]
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -923,7 +1045,7 @@ func (x *Output) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Output.ProtoReflect.Descriptor instead.
 func (*Output) Descriptor() ([]byte, []int) {
-	return file_outwork_agent_v1_agent_proto_rawDescGZIP(), []int{13}
+	return file_outwork_agent_v1_agent_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Output) GetOffset() int64 {
@@ -957,7 +1079,7 @@ type Exit struct {
 
 func (x *Exit) Reset() {
 	*x = Exit{}
-	mi := &file_outwork_agent_v1_agent_proto_msgTypes[14]
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -969,7 +1091,7 @@ func (x *Exit) String() string {
 func (*Exit) ProtoMessage() {}
 
 func (x *Exit) ProtoReflect() protoreflect.Message {
-	mi := &file_outwork_agent_v1_agent_proto_msgTypes[14]
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -982,7 +1104,7 @@ func (x *Exit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Exit.ProtoReflect.Descriptor instead.
 func (*Exit) Descriptor() ([]byte, []int) {
-	return file_outwork_agent_v1_agent_proto_rawDescGZIP(), []int{14}
+	return file_outwork_agent_v1_agent_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Exit) GetCode() int64 {
@@ -1060,7 +1182,7 @@ type StopRequest struct {
 
 func (x *StopRequest) Reset() {
 	*x = StopRequest{}
-	mi := &file_outwork_agent_v1_agent_proto_msgTypes[15]
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1072,7 +1194,7 @@ func (x *StopRequest) String() string {
 func (*StopRequest) ProtoMessage() {}
 
 func (x *StopRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_outwork_agent_v1_agent_proto_msgTypes[15]
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1085,7 +1207,7 @@ func (x *StopRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StopRequest.ProtoReflect.Descriptor instead.
 func (*StopRequest) Descriptor() ([]byte, []int) {
-	return file_outwork_agent_v1_agent_proto_rawDescGZIP(), []int{15}
+	return file_outwork_agent_v1_agent_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *StopRequest) GetLease() *Lease {
@@ -1124,7 +1246,7 @@ type StopResponse struct {
 
 func (x *StopResponse) Reset() {
 	*x = StopResponse{}
-	mi := &file_outwork_agent_v1_agent_proto_msgTypes[16]
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1136,7 +1258,7 @@ func (x *StopResponse) String() string {
 func (*StopResponse) ProtoMessage() {}
 
 func (x *StopResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_outwork_agent_v1_agent_proto_msgTypes[16]
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1149,7 +1271,7 @@ func (x *StopResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StopResponse.ProtoReflect.Descriptor instead.
 func (*StopResponse) Descriptor() ([]byte, []int) {
-	return file_outwork_agent_v1_agent_proto_rawDescGZIP(), []int{16}
+	return file_outwork_agent_v1_agent_proto_rawDescGZIP(), []int{18}
 }
 
 type ForgetRequest struct {
@@ -1162,7 +1284,7 @@ type ForgetRequest struct {
 
 func (x *ForgetRequest) Reset() {
 	*x = ForgetRequest{}
-	mi := &file_outwork_agent_v1_agent_proto_msgTypes[17]
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1174,7 +1296,7 @@ func (x *ForgetRequest) String() string {
 func (*ForgetRequest) ProtoMessage() {}
 
 func (x *ForgetRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_outwork_agent_v1_agent_proto_msgTypes[17]
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1187,7 +1309,7 @@ func (x *ForgetRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForgetRequest.ProtoReflect.Descriptor instead.
 func (*ForgetRequest) Descriptor() ([]byte, []int) {
-	return file_outwork_agent_v1_agent_proto_rawDescGZIP(), []int{17}
+	return file_outwork_agent_v1_agent_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ForgetRequest) GetLease() *Lease {
@@ -1212,7 +1334,7 @@ type ForgetResponse struct {
 
 func (x *ForgetResponse) Reset() {
 	*x = ForgetResponse{}
-	mi := &file_outwork_agent_v1_agent_proto_msgTypes[18]
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1224,7 +1346,7 @@ func (x *ForgetResponse) String() string {
 func (*ForgetResponse) ProtoMessage() {}
 
 func (x *ForgetResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_outwork_agent_v1_agent_proto_msgTypes[18]
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1237,7 +1359,7 @@ func (x *ForgetResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForgetResponse.ProtoReflect.Descriptor instead.
 func (*ForgetResponse) Descriptor() ([]byte, []int) {
-	return file_outwork_agent_v1_agent_proto_rawDescGZIP(), []int{18}
+	return file_outwork_agent_v1_agent_proto_rawDescGZIP(), []int{20}
 }
 
 type ReadFileRequest struct {
@@ -1251,7 +1373,7 @@ type ReadFileRequest struct {
 
 func (x *ReadFileRequest) Reset() {
 	*x = ReadFileRequest{}
-	mi := &file_outwork_agent_v1_agent_proto_msgTypes[19]
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1263,7 +1385,7 @@ func (x *ReadFileRequest) String() string {
 func (*ReadFileRequest) ProtoMessage() {}
 
 func (x *ReadFileRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_outwork_agent_v1_agent_proto_msgTypes[19]
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1276,7 +1398,7 @@ func (x *ReadFileRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadFileRequest.ProtoReflect.Descriptor instead.
 func (*ReadFileRequest) Descriptor() ([]byte, []int) {
-	return file_outwork_agent_v1_agent_proto_rawDescGZIP(), []int{19}
+	return file_outwork_agent_v1_agent_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ReadFileRequest) GetLease() *Lease {
@@ -1309,7 +1431,7 @@ type Chunk struct {
 
 func (x *Chunk) Reset() {
 	*x = Chunk{}
-	mi := &file_outwork_agent_v1_agent_proto_msgTypes[20]
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1321,7 +1443,7 @@ func (x *Chunk) String() string {
 func (*Chunk) ProtoMessage() {}
 
 func (x *Chunk) ProtoReflect() protoreflect.Message {
-	mi := &file_outwork_agent_v1_agent_proto_msgTypes[20]
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1334,7 +1456,7 @@ func (x *Chunk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Chunk.ProtoReflect.Descriptor instead.
 func (*Chunk) Descriptor() ([]byte, []int) {
-	return file_outwork_agent_v1_agent_proto_rawDescGZIP(), []int{20}
+	return file_outwork_agent_v1_agent_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Chunk) GetData() []byte {
@@ -1357,7 +1479,7 @@ type WriteFileRequest struct {
 
 func (x *WriteFileRequest) Reset() {
 	*x = WriteFileRequest{}
-	mi := &file_outwork_agent_v1_agent_proto_msgTypes[21]
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1369,7 +1491,7 @@ func (x *WriteFileRequest) String() string {
 func (*WriteFileRequest) ProtoMessage() {}
 
 func (x *WriteFileRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_outwork_agent_v1_agent_proto_msgTypes[21]
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1382,7 +1504,7 @@ func (x *WriteFileRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WriteFileRequest.ProtoReflect.Descriptor instead.
 func (*WriteFileRequest) Descriptor() ([]byte, []int) {
-	return file_outwork_agent_v1_agent_proto_rawDescGZIP(), []int{21}
+	return file_outwork_agent_v1_agent_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *WriteFileRequest) GetPart() isWriteFileRequest_Part {
@@ -1437,7 +1559,7 @@ type WriteFileHeader struct {
 
 func (x *WriteFileHeader) Reset() {
 	*x = WriteFileHeader{}
-	mi := &file_outwork_agent_v1_agent_proto_msgTypes[22]
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1449,7 +1571,7 @@ func (x *WriteFileHeader) String() string {
 func (*WriteFileHeader) ProtoMessage() {}
 
 func (x *WriteFileHeader) ProtoReflect() protoreflect.Message {
-	mi := &file_outwork_agent_v1_agent_proto_msgTypes[22]
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1462,7 +1584,7 @@ func (x *WriteFileHeader) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WriteFileHeader.ProtoReflect.Descriptor instead.
 func (*WriteFileHeader) Descriptor() ([]byte, []int) {
-	return file_outwork_agent_v1_agent_proto_rawDescGZIP(), []int{22}
+	return file_outwork_agent_v1_agent_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *WriteFileHeader) GetLease() *Lease {
@@ -1494,7 +1616,7 @@ type WriteFileResponse struct {
 
 func (x *WriteFileResponse) Reset() {
 	*x = WriteFileResponse{}
-	mi := &file_outwork_agent_v1_agent_proto_msgTypes[23]
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1506,7 +1628,7 @@ func (x *WriteFileResponse) String() string {
 func (*WriteFileResponse) ProtoMessage() {}
 
 func (x *WriteFileResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_outwork_agent_v1_agent_proto_msgTypes[23]
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1519,7 +1641,7 @@ func (x *WriteFileResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WriteFileResponse.ProtoReflect.Descriptor instead.
 func (*WriteFileResponse) Descriptor() ([]byte, []int) {
-	return file_outwork_agent_v1_agent_proto_rawDescGZIP(), []int{23}
+	return file_outwork_agent_v1_agent_proto_rawDescGZIP(), []int{25}
 }
 
 type StatRequest struct {
@@ -1532,7 +1654,7 @@ type StatRequest struct {
 
 func (x *StatRequest) Reset() {
 	*x = StatRequest{}
-	mi := &file_outwork_agent_v1_agent_proto_msgTypes[24]
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1544,7 +1666,7 @@ func (x *StatRequest) String() string {
 func (*StatRequest) ProtoMessage() {}
 
 func (x *StatRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_outwork_agent_v1_agent_proto_msgTypes[24]
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1557,7 +1679,7 @@ func (x *StatRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatRequest.ProtoReflect.Descriptor instead.
 func (*StatRequest) Descriptor() ([]byte, []int) {
-	return file_outwork_agent_v1_agent_proto_rawDescGZIP(), []int{24}
+	return file_outwork_agent_v1_agent_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *StatRequest) GetLease() *Lease {
@@ -1586,7 +1708,7 @@ type FileInfo struct {
 
 func (x *FileInfo) Reset() {
 	*x = FileInfo{}
-	mi := &file_outwork_agent_v1_agent_proto_msgTypes[25]
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1598,7 +1720,7 @@ func (x *FileInfo) String() string {
 func (*FileInfo) ProtoMessage() {}
 
 func (x *FileInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_outwork_agent_v1_agent_proto_msgTypes[25]
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1611,7 +1733,7 @@ func (x *FileInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FileInfo.ProtoReflect.Descriptor instead.
 func (*FileInfo) Descriptor() ([]byte, []int) {
-	return file_outwork_agent_v1_agent_proto_rawDescGZIP(), []int{25}
+	return file_outwork_agent_v1_agent_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *FileInfo) GetPath() string {
@@ -1652,7 +1774,7 @@ type RemoveRequest struct {
 
 func (x *RemoveRequest) Reset() {
 	*x = RemoveRequest{}
-	mi := &file_outwork_agent_v1_agent_proto_msgTypes[26]
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1664,7 +1786,7 @@ func (x *RemoveRequest) String() string {
 func (*RemoveRequest) ProtoMessage() {}
 
 func (x *RemoveRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_outwork_agent_v1_agent_proto_msgTypes[26]
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1677,7 +1799,7 @@ func (x *RemoveRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveRequest.ProtoReflect.Descriptor instead.
 func (*RemoveRequest) Descriptor() ([]byte, []int) {
-	return file_outwork_agent_v1_agent_proto_rawDescGZIP(), []int{26}
+	return file_outwork_agent_v1_agent_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *RemoveRequest) GetLease() *Lease {
@@ -1702,7 +1824,7 @@ type RemoveResponse struct {
 
 func (x *RemoveResponse) Reset() {
 	*x = RemoveResponse{}
-	mi := &file_outwork_agent_v1_agent_proto_msgTypes[27]
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1714,7 +1836,7 @@ func (x *RemoveResponse) String() string {
 func (*RemoveResponse) ProtoMessage() {}
 
 func (x *RemoveResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_outwork_agent_v1_agent_proto_msgTypes[27]
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1727,7 +1849,7 @@ func (x *RemoveResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveResponse.ProtoReflect.Descriptor instead.
 func (*RemoveResponse) Descriptor() ([]byte, []int) {
-	return file_outwork_agent_v1_agent_proto_rawDescGZIP(), []int{27}
+	return file_outwork_agent_v1_agent_proto_rawDescGZIP(), []int{29}
 }
 
 type GlobRequest struct {
@@ -1744,7 +1866,7 @@ type GlobRequest struct {
 
 func (x *GlobRequest) Reset() {
 	*x = GlobRequest{}
-	mi := &file_outwork_agent_v1_agent_proto_msgTypes[28]
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1756,7 +1878,7 @@ func (x *GlobRequest) String() string {
 func (*GlobRequest) ProtoMessage() {}
 
 func (x *GlobRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_outwork_agent_v1_agent_proto_msgTypes[28]
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1769,7 +1891,7 @@ func (x *GlobRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GlobRequest.ProtoReflect.Descriptor instead.
 func (*GlobRequest) Descriptor() ([]byte, []int) {
-	return file_outwork_agent_v1_agent_proto_rawDescGZIP(), []int{28}
+	return file_outwork_agent_v1_agent_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *GlobRequest) GetLease() *Lease {
@@ -1823,7 +1945,7 @@ type GlobResponse struct {
 
 func (x *GlobResponse) Reset() {
 	*x = GlobResponse{}
-	mi := &file_outwork_agent_v1_agent_proto_msgTypes[29]
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1835,7 +1957,7 @@ func (x *GlobResponse) String() string {
 func (*GlobResponse) ProtoMessage() {}
 
 func (x *GlobResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_outwork_agent_v1_agent_proto_msgTypes[29]
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1848,7 +1970,7 @@ func (x *GlobResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GlobResponse.ProtoReflect.Descriptor instead.
 func (*GlobResponse) Descriptor() ([]byte, []int) {
-	return file_outwork_agent_v1_agent_proto_rawDescGZIP(), []int{29}
+	return file_outwork_agent_v1_agent_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *GlobResponse) GetFiles() []*FileInfo {
@@ -1868,7 +1990,7 @@ type Digest struct {
 
 func (x *Digest) Reset() {
 	*x = Digest{}
-	mi := &file_outwork_agent_v1_agent_proto_msgTypes[30]
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1880,7 +2002,7 @@ func (x *Digest) String() string {
 func (*Digest) ProtoMessage() {}
 
 func (x *Digest) ProtoReflect() protoreflect.Message {
-	mi := &file_outwork_agent_v1_agent_proto_msgTypes[30]
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1893,7 +2015,7 @@ func (x *Digest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Digest.ProtoReflect.Descriptor instead.
 func (*Digest) Descriptor() ([]byte, []int) {
-	return file_outwork_agent_v1_agent_proto_rawDescGZIP(), []int{30}
+	return file_outwork_agent_v1_agent_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *Digest) GetHash() string {
@@ -1920,7 +2042,7 @@ type PackResponse struct {
 
 func (x *PackResponse) Reset() {
 	*x = PackResponse{}
-	mi := &file_outwork_agent_v1_agent_proto_msgTypes[31]
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1932,7 +2054,7 @@ func (x *PackResponse) String() string {
 func (*PackResponse) ProtoMessage() {}
 
 func (x *PackResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_outwork_agent_v1_agent_proto_msgTypes[31]
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1945,7 +2067,7 @@ func (x *PackResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PackResponse.ProtoReflect.Descriptor instead.
 func (*PackResponse) Descriptor() ([]byte, []int) {
-	return file_outwork_agent_v1_agent_proto_rawDescGZIP(), []int{31}
+	return file_outwork_agent_v1_agent_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *PackResponse) GetFiles() []*PackedFile {
@@ -1973,7 +2095,7 @@ type PackedFile struct {
 
 func (x *PackedFile) Reset() {
 	*x = PackedFile{}
-	mi := &file_outwork_agent_v1_agent_proto_msgTypes[32]
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1985,7 +2107,7 @@ func (x *PackedFile) String() string {
 func (*PackedFile) ProtoMessage() {}
 
 func (x *PackedFile) ProtoReflect() protoreflect.Message {
-	mi := &file_outwork_agent_v1_agent_proto_msgTypes[32]
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1998,7 +2120,7 @@ func (x *PackedFile) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PackedFile.ProtoReflect.Descriptor instead.
 func (*PackedFile) Descriptor() ([]byte, []int) {
-	return file_outwork_agent_v1_agent_proto_rawDescGZIP(), []int{32}
+	return file_outwork_agent_v1_agent_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *PackedFile) GetPath() string {
@@ -2032,7 +2154,7 @@ type PackRoot struct {
 
 func (x *PackRoot) Reset() {
 	*x = PackRoot{}
-	mi := &file_outwork_agent_v1_agent_proto_msgTypes[33]
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2044,7 +2166,7 @@ func (x *PackRoot) String() string {
 func (*PackRoot) ProtoMessage() {}
 
 func (x *PackRoot) ProtoReflect() protoreflect.Message {
-	mi := &file_outwork_agent_v1_agent_proto_msgTypes[33]
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2057,7 +2179,7 @@ func (x *PackRoot) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PackRoot.ProtoReflect.Descriptor instead.
 func (*PackRoot) Descriptor() ([]byte, []int) {
-	return file_outwork_agent_v1_agent_proto_rawDescGZIP(), []int{33}
+	return file_outwork_agent_v1_agent_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *PackRoot) GetDigest() *Digest {
@@ -2085,7 +2207,7 @@ type UnpackRequest struct {
 
 func (x *UnpackRequest) Reset() {
 	*x = UnpackRequest{}
-	mi := &file_outwork_agent_v1_agent_proto_msgTypes[34]
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2097,7 +2219,7 @@ func (x *UnpackRequest) String() string {
 func (*UnpackRequest) ProtoMessage() {}
 
 func (x *UnpackRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_outwork_agent_v1_agent_proto_msgTypes[34]
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2110,7 +2232,7 @@ func (x *UnpackRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnpackRequest.ProtoReflect.Descriptor instead.
 func (*UnpackRequest) Descriptor() ([]byte, []int) {
-	return file_outwork_agent_v1_agent_proto_rawDescGZIP(), []int{34}
+	return file_outwork_agent_v1_agent_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *UnpackRequest) GetLease() *Lease {
@@ -2142,7 +2264,7 @@ type UnpackResponse struct {
 
 func (x *UnpackResponse) Reset() {
 	*x = UnpackResponse{}
-	mi := &file_outwork_agent_v1_agent_proto_msgTypes[35]
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2154,7 +2276,7 @@ func (x *UnpackResponse) String() string {
 func (*UnpackResponse) ProtoMessage() {}
 
 func (x *UnpackResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_outwork_agent_v1_agent_proto_msgTypes[35]
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2167,7 +2289,7 @@ func (x *UnpackResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnpackResponse.ProtoReflect.Descriptor instead.
 func (*UnpackResponse) Descriptor() ([]byte, []int) {
-	return file_outwork_agent_v1_agent_proto_rawDescGZIP(), []int{35}
+	return file_outwork_agent_v1_agent_proto_rawDescGZIP(), []int{37}
 }
 
 type DrainRequest struct {
@@ -2180,7 +2302,7 @@ type DrainRequest struct {
 
 func (x *DrainRequest) Reset() {
 	*x = DrainRequest{}
-	mi := &file_outwork_agent_v1_agent_proto_msgTypes[36]
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2192,7 +2314,7 @@ func (x *DrainRequest) String() string {
 func (*DrainRequest) ProtoMessage() {}
 
 func (x *DrainRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_outwork_agent_v1_agent_proto_msgTypes[36]
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2205,7 +2327,7 @@ func (x *DrainRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DrainRequest.ProtoReflect.Descriptor instead.
 func (*DrainRequest) Descriptor() ([]byte, []int) {
-	return file_outwork_agent_v1_agent_proto_rawDescGZIP(), []int{36}
+	return file_outwork_agent_v1_agent_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *DrainRequest) GetRetryAfterMs() int64 {
@@ -2230,7 +2352,7 @@ type DrainResponse struct {
 
 func (x *DrainResponse) Reset() {
 	*x = DrainResponse{}
-	mi := &file_outwork_agent_v1_agent_proto_msgTypes[37]
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2242,7 +2364,7 @@ func (x *DrainResponse) String() string {
 func (*DrainResponse) ProtoMessage() {}
 
 func (x *DrainResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_outwork_agent_v1_agent_proto_msgTypes[37]
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2255,7 +2377,7 @@ func (x *DrainResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DrainResponse.ProtoReflect.Descriptor instead.
 func (*DrainResponse) Descriptor() ([]byte, []int) {
-	return file_outwork_agent_v1_agent_proto_rawDescGZIP(), []int{37}
+	return file_outwork_agent_v1_agent_proto_rawDescGZIP(), []int{39}
 }
 
 type LeaveRequest struct {
@@ -2267,7 +2389,7 @@ type LeaveRequest struct {
 
 func (x *LeaveRequest) Reset() {
 	*x = LeaveRequest{}
-	mi := &file_outwork_agent_v1_agent_proto_msgTypes[38]
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2279,7 +2401,7 @@ func (x *LeaveRequest) String() string {
 func (*LeaveRequest) ProtoMessage() {}
 
 func (x *LeaveRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_outwork_agent_v1_agent_proto_msgTypes[38]
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2292,7 +2414,7 @@ func (x *LeaveRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LeaveRequest.ProtoReflect.Descriptor instead.
 func (*LeaveRequest) Descriptor() ([]byte, []int) {
-	return file_outwork_agent_v1_agent_proto_rawDescGZIP(), []int{38}
+	return file_outwork_agent_v1_agent_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *LeaveRequest) GetLimitMs() int64 {
@@ -2310,7 +2432,7 @@ type LeaveResponse struct {
 
 func (x *LeaveResponse) Reset() {
 	*x = LeaveResponse{}
-	mi := &file_outwork_agent_v1_agent_proto_msgTypes[39]
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2322,7 +2444,7 @@ func (x *LeaveResponse) String() string {
 func (*LeaveResponse) ProtoMessage() {}
 
 func (x *LeaveResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_outwork_agent_v1_agent_proto_msgTypes[39]
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2335,7 +2457,7 @@ func (x *LeaveResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LeaveResponse.ProtoReflect.Descriptor instead.
 func (*LeaveResponse) Descriptor() ([]byte, []int) {
-	return file_outwork_agent_v1_agent_proto_rawDescGZIP(), []int{39}
+	return file_outwork_agent_v1_agent_proto_rawDescGZIP(), []int{41}
 }
 
 var File_outwork_agent_v1_agent_proto protoreflect.FileDescriptor
@@ -2405,12 +2527,20 @@ const file_outwork_agent_v1_agent_proto_rawDesc = "" +
 	"\rFollowRequest\x12-\n" +
 	"\x05lease\x18\x01 \x01(\v2\x17.outwork.agent.v1.LeaseR\x05lease\x12\x12\n" +
 	"\x04step\x18\x02 \x01(\tR\x04step\x12\x16\n" +
-	"\x06offset\x18\x03 \x01(\x03R\x06offset\"\x95\x01\n" +
+	"\x06offset\x18\x03 \x01(\x03R\x06offset\"\xe0\x01\n" +
 	"\x0eFollowResponse\x122\n" +
 	"\x06output\x18\x01 \x01(\v2\x18.outwork.agent.v1.OutputH\x00R\x06output\x12\x18\n" +
 	"\x06stdout\x18\x02 \x01(\fH\x00R\x06stdout\x12,\n" +
-	"\x04exit\x18\x03 \x01(\v2\x16.outwork.agent.v1.ExitH\x00R\x04exitB\a\n" +
-	"\x05event\"4\n" +
+	"\x04exit\x18\x03 \x01(\v2\x16.outwork.agent.v1.ExitH\x00R\x04exit\x125\n" +
+	"\astarted\x18\x04 \x01(\v2\x19.outwork.agent.v1.StartedH\x00R\astarted\x12\x12\n" +
+	"\x04kept\x18\x05 \x03(\tR\x04keptB\a\n" +
+	"\x05event\"r\n" +
+	"\n" +
+	"RunRequest\x124\n" +
+	"\x05start\x18\x01 \x01(\v2\x1e.outwork.agent.v1.StartRequestR\x05start\x12\x16\n" +
+	"\x06offset\x18\x02 \x01(\x03R\x06offset\x12\x16\n" +
+	"\x06forget\x18\x03 \x03(\tR\x06forget\"\t\n" +
+	"\aStarted\"4\n" +
 	"\x06Output\x12\x16\n" +
 	"\x06offset\x18\x01 \x01(\x03R\x06offset\x12\x12\n" +
 	"\x04data\x18\x02 \x01(\fR\x04data\"\x92\x02\n" +
@@ -2495,14 +2625,15 @@ const file_outwork_agent_v1_agent_proto_rawDesc = "" +
 	"\rDrainResponse\")\n" +
 	"\fLeaveRequest\x12\x19\n" +
 	"\blimit_ms\x18\x01 \x01(\x03R\alimitMs\"\x0f\n" +
-	"\rLeaveResponse2\xed\b\n" +
+	"\rLeaveResponse2\xb6\t\n" +
 	"\aMachine\x12L\n" +
 	"\bDescribe\x12!.outwork.agent.v1.DescribeRequest\x1a\x1d.outwork.agent.v1.Description\x12B\n" +
 	"\x04Open\x12\x1d.outwork.agent.v1.OpenRequest\x1a\x1b.outwork.agent.v1.Workspace\x12H\n" +
 	"\x05Renew\x12\x1e.outwork.agent.v1.RenewRequest\x1a\x1f.outwork.agent.v1.RenewResponse\x12H\n" +
 	"\x05Close\x12\x1e.outwork.agent.v1.CloseRequest\x1a\x1f.outwork.agent.v1.CloseResponse\x12H\n" +
 	"\x05Start\x12\x1e.outwork.agent.v1.StartRequest\x1a\x1f.outwork.agent.v1.StartResponse\x12M\n" +
-	"\x06Follow\x12\x1f.outwork.agent.v1.FollowRequest\x1a .outwork.agent.v1.FollowResponse0\x01\x12E\n" +
+	"\x06Follow\x12\x1f.outwork.agent.v1.FollowRequest\x1a .outwork.agent.v1.FollowResponse0\x01\x12G\n" +
+	"\x03Run\x12\x1c.outwork.agent.v1.RunRequest\x1a .outwork.agent.v1.FollowResponse0\x01\x12E\n" +
 	"\x04Stop\x12\x1d.outwork.agent.v1.StopRequest\x1a\x1e.outwork.agent.v1.StopResponse\x12K\n" +
 	"\x06Forget\x12\x1f.outwork.agent.v1.ForgetRequest\x1a .outwork.agent.v1.ForgetResponse\x12H\n" +
 	"\bReadFile\x12!.outwork.agent.v1.ReadFileRequest\x1a\x17.outwork.agent.v1.Chunk0\x01\x12V\n" +
@@ -2529,7 +2660,7 @@ func file_outwork_agent_v1_agent_proto_rawDescGZIP() []byte {
 	return file_outwork_agent_v1_agent_proto_rawDescData
 }
 
-var file_outwork_agent_v1_agent_proto_msgTypes = make([]protoimpl.MessageInfo, 43)
+var file_outwork_agent_v1_agent_proto_msgTypes = make([]protoimpl.MessageInfo, 45)
 var file_outwork_agent_v1_agent_proto_goTypes = []any{
 	(*Lease)(nil),                 // 0: outwork.agent.v1.Lease
 	(*DescribeRequest)(nil),       // 1: outwork.agent.v1.DescribeRequest
@@ -2544,107 +2675,113 @@ var file_outwork_agent_v1_agent_proto_goTypes = []any{
 	(*StartResponse)(nil),         // 10: outwork.agent.v1.StartResponse
 	(*FollowRequest)(nil),         // 11: outwork.agent.v1.FollowRequest
 	(*FollowResponse)(nil),        // 12: outwork.agent.v1.FollowResponse
-	(*Output)(nil),                // 13: outwork.agent.v1.Output
-	(*Exit)(nil),                  // 14: outwork.agent.v1.Exit
-	(*StopRequest)(nil),           // 15: outwork.agent.v1.StopRequest
-	(*StopResponse)(nil),          // 16: outwork.agent.v1.StopResponse
-	(*ForgetRequest)(nil),         // 17: outwork.agent.v1.ForgetRequest
-	(*ForgetResponse)(nil),        // 18: outwork.agent.v1.ForgetResponse
-	(*ReadFileRequest)(nil),       // 19: outwork.agent.v1.ReadFileRequest
-	(*Chunk)(nil),                 // 20: outwork.agent.v1.Chunk
-	(*WriteFileRequest)(nil),      // 21: outwork.agent.v1.WriteFileRequest
-	(*WriteFileHeader)(nil),       // 22: outwork.agent.v1.WriteFileHeader
-	(*WriteFileResponse)(nil),     // 23: outwork.agent.v1.WriteFileResponse
-	(*StatRequest)(nil),           // 24: outwork.agent.v1.StatRequest
-	(*FileInfo)(nil),              // 25: outwork.agent.v1.FileInfo
-	(*RemoveRequest)(nil),         // 26: outwork.agent.v1.RemoveRequest
-	(*RemoveResponse)(nil),        // 27: outwork.agent.v1.RemoveResponse
-	(*GlobRequest)(nil),           // 28: outwork.agent.v1.GlobRequest
-	(*GlobResponse)(nil),          // 29: outwork.agent.v1.GlobResponse
-	(*Digest)(nil),                // 30: outwork.agent.v1.Digest
-	(*PackResponse)(nil),          // 31: outwork.agent.v1.PackResponse
-	(*PackedFile)(nil),            // 32: outwork.agent.v1.PackedFile
-	(*PackRoot)(nil),              // 33: outwork.agent.v1.PackRoot
-	(*UnpackRequest)(nil),         // 34: outwork.agent.v1.UnpackRequest
-	(*UnpackResponse)(nil),        // 35: outwork.agent.v1.UnpackResponse
-	(*DrainRequest)(nil),          // 36: outwork.agent.v1.DrainRequest
-	(*DrainResponse)(nil),         // 37: outwork.agent.v1.DrainResponse
-	(*LeaveRequest)(nil),          // 38: outwork.agent.v1.LeaveRequest
-	(*LeaveResponse)(nil),         // 39: outwork.agent.v1.LeaveResponse
-	nil,                           // 40: outwork.agent.v1.Description.EnvEntry
-	nil,                           // 41: outwork.agent.v1.OpenRequest.EnvEntry
-	nil,                           // 42: outwork.agent.v1.StartRequest.EnvEntry
-	(*timestamppb.Timestamp)(nil), // 43: google.protobuf.Timestamp
+	(*RunRequest)(nil),            // 13: outwork.agent.v1.RunRequest
+	(*Started)(nil),               // 14: outwork.agent.v1.Started
+	(*Output)(nil),                // 15: outwork.agent.v1.Output
+	(*Exit)(nil),                  // 16: outwork.agent.v1.Exit
+	(*StopRequest)(nil),           // 17: outwork.agent.v1.StopRequest
+	(*StopResponse)(nil),          // 18: outwork.agent.v1.StopResponse
+	(*ForgetRequest)(nil),         // 19: outwork.agent.v1.ForgetRequest
+	(*ForgetResponse)(nil),        // 20: outwork.agent.v1.ForgetResponse
+	(*ReadFileRequest)(nil),       // 21: outwork.agent.v1.ReadFileRequest
+	(*Chunk)(nil),                 // 22: outwork.agent.v1.Chunk
+	(*WriteFileRequest)(nil),      // 23: outwork.agent.v1.WriteFileRequest
+	(*WriteFileHeader)(nil),       // 24: outwork.agent.v1.WriteFileHeader
+	(*WriteFileResponse)(nil),     // 25: outwork.agent.v1.WriteFileResponse
+	(*StatRequest)(nil),           // 26: outwork.agent.v1.StatRequest
+	(*FileInfo)(nil),              // 27: outwork.agent.v1.FileInfo
+	(*RemoveRequest)(nil),         // 28: outwork.agent.v1.RemoveRequest
+	(*RemoveResponse)(nil),        // 29: outwork.agent.v1.RemoveResponse
+	(*GlobRequest)(nil),           // 30: outwork.agent.v1.GlobRequest
+	(*GlobResponse)(nil),          // 31: outwork.agent.v1.GlobResponse
+	(*Digest)(nil),                // 32: outwork.agent.v1.Digest
+	(*PackResponse)(nil),          // 33: outwork.agent.v1.PackResponse
+	(*PackedFile)(nil),            // 34: outwork.agent.v1.PackedFile
+	(*PackRoot)(nil),              // 35: outwork.agent.v1.PackRoot
+	(*UnpackRequest)(nil),         // 36: outwork.agent.v1.UnpackRequest
+	(*UnpackResponse)(nil),        // 37: outwork.agent.v1.UnpackResponse
+	(*DrainRequest)(nil),          // 38: outwork.agent.v1.DrainRequest
+	(*DrainResponse)(nil),         // 39: outwork.agent.v1.DrainResponse
+	(*LeaveRequest)(nil),          // 40: outwork.agent.v1.LeaveRequest
+	(*LeaveResponse)(nil),         // 41: outwork.agent.v1.LeaveResponse
+	nil,                           // 42: outwork.agent.v1.Description.EnvEntry
+	nil,                           // 43: outwork.agent.v1.OpenRequest.EnvEntry
+	nil,                           // 44: outwork.agent.v1.StartRequest.EnvEntry
+	(*timestamppb.Timestamp)(nil), // 45: google.protobuf.Timestamp
 }
 var file_outwork_agent_v1_agent_proto_depIdxs = []int32{
-	40, // 0: outwork.agent.v1.Description.env:type_name -> outwork.agent.v1.Description.EnvEntry
+	42, // 0: outwork.agent.v1.Description.env:type_name -> outwork.agent.v1.Description.EnvEntry
 	0,  // 1: outwork.agent.v1.OpenRequest.lease:type_name -> outwork.agent.v1.Lease
-	41, // 2: outwork.agent.v1.OpenRequest.env:type_name -> outwork.agent.v1.OpenRequest.EnvEntry
+	43, // 2: outwork.agent.v1.OpenRequest.env:type_name -> outwork.agent.v1.OpenRequest.EnvEntry
 	0,  // 3: outwork.agent.v1.RenewRequest.held:type_name -> outwork.agent.v1.Lease
 	0,  // 4: outwork.agent.v1.RenewResponse.open:type_name -> outwork.agent.v1.Lease
 	0,  // 5: outwork.agent.v1.CloseRequest.lease:type_name -> outwork.agent.v1.Lease
 	0,  // 6: outwork.agent.v1.StartRequest.lease:type_name -> outwork.agent.v1.Lease
-	42, // 7: outwork.agent.v1.StartRequest.env:type_name -> outwork.agent.v1.StartRequest.EnvEntry
+	44, // 7: outwork.agent.v1.StartRequest.env:type_name -> outwork.agent.v1.StartRequest.EnvEntry
 	0,  // 8: outwork.agent.v1.FollowRequest.lease:type_name -> outwork.agent.v1.Lease
-	13, // 9: outwork.agent.v1.FollowResponse.output:type_name -> outwork.agent.v1.Output
-	14, // 10: outwork.agent.v1.FollowResponse.exit:type_name -> outwork.agent.v1.Exit
-	43, // 11: outwork.agent.v1.Exit.started:type_name -> google.protobuf.Timestamp
-	43, // 12: outwork.agent.v1.Exit.ended:type_name -> google.protobuf.Timestamp
-	0,  // 13: outwork.agent.v1.StopRequest.lease:type_name -> outwork.agent.v1.Lease
-	0,  // 14: outwork.agent.v1.ForgetRequest.lease:type_name -> outwork.agent.v1.Lease
-	0,  // 15: outwork.agent.v1.ReadFileRequest.lease:type_name -> outwork.agent.v1.Lease
-	22, // 16: outwork.agent.v1.WriteFileRequest.header:type_name -> outwork.agent.v1.WriteFileHeader
-	0,  // 17: outwork.agent.v1.WriteFileHeader.lease:type_name -> outwork.agent.v1.Lease
-	0,  // 18: outwork.agent.v1.StatRequest.lease:type_name -> outwork.agent.v1.Lease
-	43, // 19: outwork.agent.v1.FileInfo.mod_time:type_name -> google.protobuf.Timestamp
-	0,  // 20: outwork.agent.v1.RemoveRequest.lease:type_name -> outwork.agent.v1.Lease
-	0,  // 21: outwork.agent.v1.GlobRequest.lease:type_name -> outwork.agent.v1.Lease
-	25, // 22: outwork.agent.v1.GlobResponse.files:type_name -> outwork.agent.v1.FileInfo
-	32, // 23: outwork.agent.v1.PackResponse.files:type_name -> outwork.agent.v1.PackedFile
-	33, // 24: outwork.agent.v1.PackResponse.root:type_name -> outwork.agent.v1.PackRoot
-	30, // 25: outwork.agent.v1.PackedFile.digest:type_name -> outwork.agent.v1.Digest
-	30, // 26: outwork.agent.v1.PackRoot.digest:type_name -> outwork.agent.v1.Digest
-	0,  // 27: outwork.agent.v1.UnpackRequest.lease:type_name -> outwork.agent.v1.Lease
-	30, // 28: outwork.agent.v1.UnpackRequest.root:type_name -> outwork.agent.v1.Digest
-	1,  // 29: outwork.agent.v1.Machine.Describe:input_type -> outwork.agent.v1.DescribeRequest
-	3,  // 30: outwork.agent.v1.Machine.Open:input_type -> outwork.agent.v1.OpenRequest
-	5,  // 31: outwork.agent.v1.Machine.Renew:input_type -> outwork.agent.v1.RenewRequest
-	7,  // 32: outwork.agent.v1.Machine.Close:input_type -> outwork.agent.v1.CloseRequest
-	9,  // 33: outwork.agent.v1.Machine.Start:input_type -> outwork.agent.v1.StartRequest
-	11, // 34: outwork.agent.v1.Machine.Follow:input_type -> outwork.agent.v1.FollowRequest
-	15, // 35: outwork.agent.v1.Machine.Stop:input_type -> outwork.agent.v1.StopRequest
-	17, // 36: outwork.agent.v1.Machine.Forget:input_type -> outwork.agent.v1.ForgetRequest
-	19, // 37: outwork.agent.v1.Machine.ReadFile:input_type -> outwork.agent.v1.ReadFileRequest
-	21, // 38: outwork.agent.v1.Machine.WriteFile:input_type -> outwork.agent.v1.WriteFileRequest
-	24, // 39: outwork.agent.v1.Machine.Stat:input_type -> outwork.agent.v1.StatRequest
-	26, // 40: outwork.agent.v1.Machine.Remove:input_type -> outwork.agent.v1.RemoveRequest
-	28, // 41: outwork.agent.v1.Machine.Glob:input_type -> outwork.agent.v1.GlobRequest
-	28, // 42: outwork.agent.v1.Machine.Pack:input_type -> outwork.agent.v1.GlobRequest
-	34, // 43: outwork.agent.v1.Machine.Unpack:input_type -> outwork.agent.v1.UnpackRequest
-	36, // 44: outwork.agent.v1.Control.Drain:input_type -> outwork.agent.v1.DrainRequest
-	38, // 45: outwork.agent.v1.Roster.Leave:input_type -> outwork.agent.v1.LeaveRequest
-	2,  // 46: outwork.agent.v1.Machine.Describe:output_type -> outwork.agent.v1.Description
-	4,  // 47: outwork.agent.v1.Machine.Open:output_type -> outwork.agent.v1.Workspace
-	6,  // 48: outwork.agent.v1.Machine.Renew:output_type -> outwork.agent.v1.RenewResponse
-	8,  // 49: outwork.agent.v1.Machine.Close:output_type -> outwork.agent.v1.CloseResponse
-	10, // 50: outwork.agent.v1.Machine.Start:output_type -> outwork.agent.v1.StartResponse
-	12, // 51: outwork.agent.v1.Machine.Follow:output_type -> outwork.agent.v1.FollowResponse
-	16, // 52: outwork.agent.v1.Machine.Stop:output_type -> outwork.agent.v1.StopResponse
-	18, // 53: outwork.agent.v1.Machine.Forget:output_type -> outwork.agent.v1.ForgetResponse
-	20, // 54: outwork.agent.v1.Machine.ReadFile:output_type -> outwork.agent.v1.Chunk
-	23, // 55: outwork.agent.v1.Machine.WriteFile:output_type -> outwork.agent.v1.WriteFileResponse
-	25, // 56: outwork.agent.v1.Machine.Stat:output_type -> outwork.agent.v1.FileInfo
-	27, // 57: outwork.agent.v1.Machine.Remove:output_type -> outwork.agent.v1.RemoveResponse
-	29, // 58: outwork.agent.v1.Machine.Glob:output_type -> outwork.agent.v1.GlobResponse
-	31, // 59: outwork.agent.v1.Machine.Pack:output_type -> outwork.agent.v1.PackResponse
-	35, // 60: outwork.agent.v1.Machine.Unpack:output_type -> outwork.agent.v1.UnpackResponse
-	37, // 61: outwork.agent.v1.Control.Drain:output_type -> outwork.agent.v1.DrainResponse
-	39, // 62: outwork.agent.v1.Roster.Leave:output_type -> outwork.agent.v1.LeaveResponse
-	46, // [46:63] is the sub-list for method output_type
-	29, // [29:46] is the sub-list for method input_type
-	29, // [29:29] is the sub-list for extension type_name
-	29, // [29:29] is the sub-list for extension extendee
-	0,  // [0:29] is the sub-list for field type_name
+	15, // 9: outwork.agent.v1.FollowResponse.output:type_name -> outwork.agent.v1.Output
+	16, // 10: outwork.agent.v1.FollowResponse.exit:type_name -> outwork.agent.v1.Exit
+	14, // 11: outwork.agent.v1.FollowResponse.started:type_name -> outwork.agent.v1.Started
+	9,  // 12: outwork.agent.v1.RunRequest.start:type_name -> outwork.agent.v1.StartRequest
+	45, // 13: outwork.agent.v1.Exit.started:type_name -> google.protobuf.Timestamp
+	45, // 14: outwork.agent.v1.Exit.ended:type_name -> google.protobuf.Timestamp
+	0,  // 15: outwork.agent.v1.StopRequest.lease:type_name -> outwork.agent.v1.Lease
+	0,  // 16: outwork.agent.v1.ForgetRequest.lease:type_name -> outwork.agent.v1.Lease
+	0,  // 17: outwork.agent.v1.ReadFileRequest.lease:type_name -> outwork.agent.v1.Lease
+	24, // 18: outwork.agent.v1.WriteFileRequest.header:type_name -> outwork.agent.v1.WriteFileHeader
+	0,  // 19: outwork.agent.v1.WriteFileHeader.lease:type_name -> outwork.agent.v1.Lease
+	0,  // 20: outwork.agent.v1.StatRequest.lease:type_name -> outwork.agent.v1.Lease
+	45, // 21: outwork.agent.v1.FileInfo.mod_time:type_name -> google.protobuf.Timestamp
+	0,  // 22: outwork.agent.v1.RemoveRequest.lease:type_name -> outwork.agent.v1.Lease
+	0,  // 23: outwork.agent.v1.GlobRequest.lease:type_name -> outwork.agent.v1.Lease
+	27, // 24: outwork.agent.v1.GlobResponse.files:type_name -> outwork.agent.v1.FileInfo
+	34, // 25: outwork.agent.v1.PackResponse.files:type_name -> outwork.agent.v1.PackedFile
+	35, // 26: outwork.agent.v1.PackResponse.root:type_name -> outwork.agent.v1.PackRoot
+	32, // 27: outwork.agent.v1.PackedFile.digest:type_name -> outwork.agent.v1.Digest
+	32, // 28: outwork.agent.v1.PackRoot.digest:type_name -> outwork.agent.v1.Digest
+	0,  // 29: outwork.agent.v1.UnpackRequest.lease:type_name -> outwork.agent.v1.Lease
+	32, // 30: outwork.agent.v1.UnpackRequest.root:type_name -> outwork.agent.v1.Digest
+	1,  // 31: outwork.agent.v1.Machine.Describe:input_type -> outwork.agent.v1.DescribeRequest
+	3,  // 32: outwork.agent.v1.Machine.Open:input_type -> outwork.agent.v1.OpenRequest
+	5,  // 33: outwork.agent.v1.Machine.Renew:input_type -> outwork.agent.v1.RenewRequest
+	7,  // 34: outwork.agent.v1.Machine.Close:input_type -> outwork.agent.v1.CloseRequest
+	9,  // 35: outwork.agent.v1.Machine.Start:input_type -> outwork.agent.v1.StartRequest
+	11, // 36: outwork.agent.v1.Machine.Follow:input_type -> outwork.agent.v1.FollowRequest
+	13, // 37: outwork.agent.v1.Machine.Run:input_type -> outwork.agent.v1.RunRequest
+	17, // 38: outwork.agent.v1.Machine.Stop:input_type -> outwork.agent.v1.StopRequest
+	19, // 39: outwork.agent.v1.Machine.Forget:input_type -> outwork.agent.v1.ForgetRequest
+	21, // 40: outwork.agent.v1.Machine.ReadFile:input_type -> outwork.agent.v1.ReadFileRequest
+	23, // 41: outwork.agent.v1.Machine.WriteFile:input_type -> outwork.agent.v1.WriteFileRequest
+	26, // 42: outwork.agent.v1.Machine.Stat:input_type -> outwork.agent.v1.StatRequest
+	28, // 43: outwork.agent.v1.Machine.Remove:input_type -> outwork.agent.v1.RemoveRequest
+	30, // 44: outwork.agent.v1.Machine.Glob:input_type -> outwork.agent.v1.GlobRequest
+	30, // 45: outwork.agent.v1.Machine.Pack:input_type -> outwork.agent.v1.GlobRequest
+	36, // 46: outwork.agent.v1.Machine.Unpack:input_type -> outwork.agent.v1.UnpackRequest
+	38, // 47: outwork.agent.v1.Control.Drain:input_type -> outwork.agent.v1.DrainRequest
+	40, // 48: outwork.agent.v1.Roster.Leave:input_type -> outwork.agent.v1.LeaveRequest
+	2,  // 49: outwork.agent.v1.Machine.Describe:output_type -> outwork.agent.v1.Description
+	4,  // 50: outwork.agent.v1.Machine.Open:output_type -> outwork.agent.v1.Workspace
+	6,  // 51: outwork.agent.v1.Machine.Renew:output_type -> outwork.agent.v1.RenewResponse
+	8,  // 52: outwork.agent.v1.Machine.Close:output_type -> outwork.agent.v1.CloseResponse
+	10, // 53: outwork.agent.v1.Machine.Start:output_type -> outwork.agent.v1.StartResponse
+	12, // 54: outwork.agent.v1.Machine.Follow:output_type -> outwork.agent.v1.FollowResponse
+	12, // 55: outwork.agent.v1.Machine.Run:output_type -> outwork.agent.v1.FollowResponse
+	18, // 56: outwork.agent.v1.Machine.Stop:output_type -> outwork.agent.v1.StopResponse
+	20, // 57: outwork.agent.v1.Machine.Forget:output_type -> outwork.agent.v1.ForgetResponse
+	22, // 58: outwork.agent.v1.Machine.ReadFile:output_type -> outwork.agent.v1.Chunk
+	25, // 59: outwork.agent.v1.Machine.WriteFile:output_type -> outwork.agent.v1.WriteFileResponse
+	27, // 60: outwork.agent.v1.Machine.Stat:output_type -> outwork.agent.v1.FileInfo
+	29, // 61: outwork.agent.v1.Machine.Remove:output_type -> outwork.agent.v1.RemoveResponse
+	31, // 62: outwork.agent.v1.Machine.Glob:output_type -> outwork.agent.v1.GlobResponse
+	33, // 63: outwork.agent.v1.Machine.Pack:output_type -> outwork.agent.v1.PackResponse
+	37, // 64: outwork.agent.v1.Machine.Unpack:output_type -> outwork.agent.v1.UnpackResponse
+	39, // 65: outwork.agent.v1.Control.Drain:output_type -> outwork.agent.v1.DrainResponse
+	41, // 66: outwork.agent.v1.Roster.Leave:output_type -> outwork.agent.v1.LeaveResponse
+	49, // [49:67] is the sub-list for method output_type
+	31, // [31:49] is the sub-list for method input_type
+	31, // [31:31] is the sub-list for extension type_name
+	31, // [31:31] is the sub-list for extension extendee
+	0,  // [0:31] is the sub-list for field type_name
 }
 
 func init() { file_outwork_agent_v1_agent_proto_init() }
@@ -2656,8 +2793,9 @@ func file_outwork_agent_v1_agent_proto_init() {
 		(*FollowResponse_Output)(nil),
 		(*FollowResponse_Stdout)(nil),
 		(*FollowResponse_Exit)(nil),
+		(*FollowResponse_Started)(nil),
 	}
-	file_outwork_agent_v1_agent_proto_msgTypes[21].OneofWrappers = []any{
+	file_outwork_agent_v1_agent_proto_msgTypes[23].OneofWrappers = []any{
 		(*WriteFileRequest_Header)(nil),
 		(*WriteFileRequest_Data)(nil),
 	}
@@ -2667,7 +2805,7 @@ func file_outwork_agent_v1_agent_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_outwork_agent_v1_agent_proto_rawDesc), len(file_outwork_agent_v1_agent_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   43,
+			NumMessages:   45,
 			NumExtensions: 0,
 			NumServices:   3,
 		},

@@ -39,6 +39,7 @@ const (
 	Machine_Close_FullMethodName     = "/outwork.agent.v1.Machine/Close"
 	Machine_Start_FullMethodName     = "/outwork.agent.v1.Machine/Start"
 	Machine_Follow_FullMethodName    = "/outwork.agent.v1.Machine/Follow"
+	Machine_Run_FullMethodName       = "/outwork.agent.v1.Machine/Run"
 	Machine_Stop_FullMethodName      = "/outwork.agent.v1.Machine/Stop"
 	Machine_Forget_FullMethodName    = "/outwork.agent.v1.Machine/Forget"
 	Machine_ReadFile_FullMethodName  = "/outwork.agent.v1.Machine/ReadFile"
@@ -63,6 +64,9 @@ type MachineClient interface {
 	Start(ctx context.Context, in *StartRequest, opts ...grpc.CallOption) (*StartResponse, error)
 	// Follow streams output, then the captured stdout if there is any, then exactly one exit.
 	Follow(ctx context.Context, in *FollowRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[FollowResponse], error)
+	// Run forgets steps of the lease, starts one and follows it, in one call: what a pipeline does between two of its steps. An
+	// agent from before there was one answers UNIMPLEMENTED; the controller makes the calls one by one then.
+	Run(ctx context.Context, in *RunRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[FollowResponse], error)
 	Stop(ctx context.Context, in *StopRequest, opts ...grpc.CallOption) (*StopResponse, error)
 	Forget(ctx context.Context, in *ForgetRequest, opts ...grpc.CallOption) (*ForgetResponse, error)
 	// ReadFile streams the file's bytes in order.
@@ -155,6 +159,25 @@ func (c *machineClient) Follow(ctx context.Context, in *FollowRequest, opts ...g
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type Machine_FollowClient = grpc.ServerStreamingClient[FollowResponse]
 
+func (c *machineClient) Run(ctx context.Context, in *RunRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[FollowResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Machine_ServiceDesc.Streams[1], Machine_Run_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[RunRequest, FollowResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Machine_RunClient = grpc.ServerStreamingClient[FollowResponse]
+
 func (c *machineClient) Stop(ctx context.Context, in *StopRequest, opts ...grpc.CallOption) (*StopResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(StopResponse)
@@ -177,7 +200,7 @@ func (c *machineClient) Forget(ctx context.Context, in *ForgetRequest, opts ...g
 
 func (c *machineClient) ReadFile(ctx context.Context, in *ReadFileRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[Chunk], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &Machine_ServiceDesc.Streams[1], Machine_ReadFile_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &Machine_ServiceDesc.Streams[2], Machine_ReadFile_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -196,7 +219,7 @@ type Machine_ReadFileClient = grpc.ServerStreamingClient[Chunk]
 
 func (c *machineClient) WriteFile(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[WriteFileRequest, WriteFileResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &Machine_ServiceDesc.Streams[2], Machine_WriteFile_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &Machine_ServiceDesc.Streams[3], Machine_WriteFile_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -229,7 +252,7 @@ func (c *machineClient) Remove(ctx context.Context, in *RemoveRequest, opts ...g
 
 func (c *machineClient) Glob(ctx context.Context, in *GlobRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[GlobResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &Machine_ServiceDesc.Streams[3], Machine_Glob_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &Machine_ServiceDesc.Streams[4], Machine_Glob_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -248,7 +271,7 @@ type Machine_GlobClient = grpc.ServerStreamingClient[GlobResponse]
 
 func (c *machineClient) Pack(ctx context.Context, in *GlobRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[PackResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &Machine_ServiceDesc.Streams[4], Machine_Pack_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &Machine_ServiceDesc.Streams[5], Machine_Pack_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -288,6 +311,9 @@ type MachineServer interface {
 	Start(context.Context, *StartRequest) (*StartResponse, error)
 	// Follow streams output, then the captured stdout if there is any, then exactly one exit.
 	Follow(*FollowRequest, grpc.ServerStreamingServer[FollowResponse]) error
+	// Run forgets steps of the lease, starts one and follows it, in one call: what a pipeline does between two of its steps. An
+	// agent from before there was one answers UNIMPLEMENTED; the controller makes the calls one by one then.
+	Run(*RunRequest, grpc.ServerStreamingServer[FollowResponse]) error
 	Stop(context.Context, *StopRequest) (*StopResponse, error)
 	Forget(context.Context, *ForgetRequest) (*ForgetResponse, error)
 	// ReadFile streams the file's bytes in order.
@@ -328,6 +354,9 @@ func (UnimplementedMachineServer) Start(context.Context, *StartRequest) (*StartR
 }
 func (UnimplementedMachineServer) Follow(*FollowRequest, grpc.ServerStreamingServer[FollowResponse]) error {
 	return status.Error(codes.Unimplemented, "method Follow not implemented")
+}
+func (UnimplementedMachineServer) Run(*RunRequest, grpc.ServerStreamingServer[FollowResponse]) error {
+	return status.Error(codes.Unimplemented, "method Run not implemented")
 }
 func (UnimplementedMachineServer) Stop(context.Context, *StopRequest) (*StopResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Stop not implemented")
@@ -477,6 +506,17 @@ func _Machine_Follow_Handler(srv interface{}, stream grpc.ServerStream) error {
 
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type Machine_FollowServer = grpc.ServerStreamingServer[FollowResponse]
+
+func _Machine_Run_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(RunRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(MachineServer).Run(m, &grpc.GenericServerStream[RunRequest, FollowResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Machine_RunServer = grpc.ServerStreamingServer[FollowResponse]
 
 func _Machine_Stop_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(StopRequest)
@@ -660,6 +700,11 @@ var Machine_ServiceDesc = grpc.ServiceDesc{
 		{
 			StreamName:    "Follow",
 			Handler:       _Machine_Follow_Handler,
+			ServerStreams: true,
+		},
+		{
+			StreamName:    "Run",
+			Handler:       _Machine_Run_Handler,
 			ServerStreams: true,
 		},
 		{

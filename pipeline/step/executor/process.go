@@ -49,6 +49,10 @@ func (p Process) Do(ctx context.Context) (agent.Exit, error) {
 	err := ctx.Err()
 	if err == nil {
 		err = Call(ctx, p.Node, func(m agent.Machine) (err error) {
+			if r, ok := m.(agent.Runner); ok && !started {
+				exit, err = r.Run(ctx, p.Request, out.Received(), func() { started = true }, sinkTo(out))
+				return err
+			}
 			if !started {
 				if err := m.Start(ctx, p.Request); err != nil {
 					return fmt.Errorf("start: %w", err)
@@ -78,10 +82,14 @@ func (p Process) Do(ctx context.Context) (agent.Exit, error) {
 }
 
 func (p Process) follow(ctx context.Context, m agent.Machine, out step.Stream) (agent.Exit, error) {
-	return m.Follow(ctx, p.Request.Lease, p.Request.Step, out.Received(), func(o agent.Output) error {
+	return m.Follow(ctx, p.Request.Lease, p.Request.Step, out.Received(), sinkTo(out))
+}
+
+func sinkTo(out step.Stream) func(agent.Output) error {
+	return func(o agent.Output) error {
 		_, err := out.WriteAt(o.Data, o.Offset)
 		return err
-	})
+	}
 }
 
 // settle makes the output durable and judges the end.
