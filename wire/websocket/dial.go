@@ -14,6 +14,7 @@ import (
 
 	"github.com/coder/websocket"
 
+	"github.com/outwork-build/outwork/internal/connect"
 	"github.com/outwork-build/outwork/internal/fault"
 	"github.com/outwork-build/outwork/wire"
 )
@@ -95,7 +96,9 @@ func throughTunnel(t *http.Transport, u *url.URL) error {
 		return fault.New(fault.Invalid, "proxy for %s: %w", u.Redacted(), err)
 	}
 	if proxy != nil && (proxy.Scheme == "http" || proxy.Scheme == "https") {
-		t.DialContext = tunnel(proxy, t.DialContext, t.TLSClientConfig)
+		// RFC 6455 §4.1 wants CONNECT for every WebSocket. net/http would use it only for https, and many proxies do not pass
+		// an Upgrade on otherwise.
+		t.DialContext = connect.Through(proxy, t.DialContext, t.TLSClientConfig, dialTimeout)
 		t.Proxy = nil
 	}
 	return nil

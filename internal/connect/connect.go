@@ -1,4 +1,5 @@
-package websocket
+// Package connect reaches an address through an HTTP proxy by CONNECT. All functions may be called concurrently.
+package connect
 
 import (
 	"bufio"
@@ -12,9 +13,12 @@ import (
 	"time"
 )
 
-// tunnel returns a dialler that reaches the target of a plain http address through a proxy by CONNECT, as RFC 6455 §4.1 wants it
-// for every WebSocket. net/http would do so only for https, and many proxies do not pass an Upgrade on otherwise.
-func tunnel(proxy *url.URL, dial dialFunc, conf *tls.Config) dialFunc {
+// Dialer reaches an address.
+type Dialer = func(ctx context.Context, network, addr string) (net.Conn, error)
+
+// Through returns a dialler that reaches its target through proxy, which it reaches with dial. conf is for a proxy with scheme
+// https; nil is the system's roots. The proxy may take timeout to answer.
+func Through(proxy *url.URL, dial Dialer, conf *tls.Config, timeout time.Duration) Dialer {
 	return func(ctx context.Context, network, target string) (net.Conn, error) {
 		conn, err := dial(ctx, network, withPort(proxy))
 		if err != nil {
@@ -29,7 +33,7 @@ func tunnel(proxy *url.URL, dial dialFunc, conf *tls.Config) dialFunc {
 			c.ServerName = proxy.Hostname()
 			through = tls.Client(conn, c)
 		}
-		if err := connect(ctx, through, proxy, target); err != nil {
+		if err := ask(ctx, through, proxy, target, timeout); err != nil {
 			conn.Close()
 			return nil, fmt.Errorf("proxy %s: %w", proxy.Redacted(), err)
 		}
@@ -37,13 +41,11 @@ func tunnel(proxy *url.URL, dial dialFunc, conf *tls.Config) dialFunc {
 	}
 }
 
-type dialFunc = func(ctx context.Context, network, addr string) (net.Conn, error)
-
-// connect asks the proxy at the other end of conn for target.
-func connect(ctx context.Context, conn net.Conn, proxy *url.URL, target string) error {
+// ask asks the proxy at the other end of conn for target.
+func ask(ctx context.Context, conn net.Conn, proxy *url.URL, target string, timeout time.Duration) error {
 	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
-	if err := conn.SetDeadline(time.Now().Add(dialTimeout)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(timeout)); err != nil {
 		return err
 	}
 	req := &http.Request{Method: http.MethodConnect, URL: &url.URL{Opaque: target}, Host: target, Header: http.Header{}}
