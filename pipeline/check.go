@@ -23,11 +23,8 @@ func (r *Runner) Check(script string, strict bool) (Checked, error) {
 		var model *jenkinsfile.Pipeline
 		known := r.known()
 		known.Strict = strict
-		if model, err = jenkinsfile.Model(file, known); model != nil {
+		if model, err = declarative.Model(file, known); model != nil {
 			c.Declarative, c.Warnings = true, model.Warnings
-			if err == nil {
-				err = declarative.Check(file, model)
-			}
 		}
 	}
 	if err != nil && !errors.As(err, &c.Errors) {

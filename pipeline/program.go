@@ -19,14 +19,11 @@ import (
 
 // program checks the script and makes the program of it. An error is the author's, and nothing has run.
 func (u *run) program(file *jenkinsfile.File, entries []interp.Entry, stop context.CancelCauseFunc) (*interp.Program, error) {
-	model, err := jenkinsfile.Model(file, u.r.known())
+	model, err := declarative.Model(file, u.r.known())
 	if err != nil {
 		return nil, err
 	}
 	if model != nil {
-		if err := declarative.Check(file, model); err != nil {
-			return nil, err
-		}
 		for i, w := range model.Warnings {
 			u.say(fmt.Sprintf("warning.%d", i), fmt.Sprintf("WARNING: %s: %d: %s", w.File, w.Pos.Line, w.Message))
 		}

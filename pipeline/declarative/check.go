@@ -5,16 +5,15 @@ import (
 	"github.com/outwork-build/outwork/pipeline/jenkinsfile"
 )
 
-// Check finds, before anything runs, what a model says that this package cannot do, and labels that are no expressions. The
-// error is a jenkinsfile.Errors with all of them.
-func Check(f *jenkinsfile.File, p *jenkinsfile.Pipeline) error {
-	c := checker{file: f}
-	c.agent(p.Agent)
-	c.stages(p.Stages)
-	if len(c.errs) == 0 {
-		return nil
-	}
-	return c.errs
+// Model is jenkinsfile.Model, and finds besides, before anything runs, what a model says that this package cannot do, and labels
+// that are no expressions. The error is a jenkinsfile.Errors with all that is wrong.
+func Model(f *jenkinsfile.File, known jenkinsfile.Known) (*jenkinsfile.Pipeline, error) {
+	return jenkinsfile.ModelWith(f, known, func(p *jenkinsfile.Pipeline) jenkinsfile.Errors {
+		c := checker{file: f}
+		c.agent(p.Agent)
+		c.stages(p.Stages)
+		return c.errs
+	})
 }
 
 type checker struct {

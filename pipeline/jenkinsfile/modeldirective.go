@@ -215,6 +215,9 @@ func (m *modeler) parameters(c *Call, b *Closure) []*Directive {
 		if !d.Unknown && contains(coreParameters(), d.Name) && len(d.Call.Named) > 0 && argNamed(d.Call.Named, "name") == nil {
 			m.errorf(d, "Missing required parameter: \"name\"")
 		}
+		if a := argNamed(d.Call.Named, "defaultValue"); a != nil && d.Name == "booleanParam" {
+			m.checkType(a.Value, &ParamSpec{Name: "defaultValue", Type: BooleanParam}, true)
+		}
 	}
 	return list
 }

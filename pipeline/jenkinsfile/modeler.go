@@ -11,11 +11,18 @@ import (
 // error the pipeline is nil too.
 //
 // Model is pure: it changes neither the file nor known, and may be called concurrently.
-func Model(f *File, known Known) (*Pipeline, error) {
+func Model(f *File, known Known) (*Pipeline, error) { return ModelWith(f, known, nil) }
+
+// ModelWith is Model with a check of the caller's, whose errors stand among the others. more is given the pipeline also when it
+// is wrong: as far as it could be read. It is not called for a scripted file; nil checks nothing more.
+func ModelWith(f *File, known Known, more func(*Pipeline) Errors) (*Pipeline, error) {
 	m := &modeler{file: f, known: known}
 	m.prepare()
 	p := m.pipeline()
 	m.checkScripts()
+	if p != nil && more != nil {
+		m.errs = append(m.errs, more(p)...)
+	}
 	if len(m.errs) > 0 {
 		return nil, fault.With(fault.Invalid, m.errs.sorted())
 	}
