@@ -8,10 +8,12 @@ import (
 	"errors"
 	"io"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/outwork-build/outwork/internal/fault"
 	"github.com/outwork-build/outwork/wire"
 )
 
@@ -45,6 +47,9 @@ func run(t *testing.T, pair Pair) {
 		{"close twice", closeTwice},
 		{"peer has a name", peerName},
 		{"handshake", handshake},
+		{"probe", probe},
+		{"refuse", refuse},
+		{"cut", cut},
 	}
 	for _, c := range tests {
 		t.Run(c.name, func(t *testing.T) {
@@ -212,6 +217,86 @@ func handshake(t *testing.T, near, far wire.Link) {
 	if string(got) != "next" {
 		t.Fatalf("after the handshake came %q", got)
 	}
+}
+
+// probe is for a wire.Prober: it hears of a peer that reads, and only of one.
+func probe(t *testing.T, near, far wire.Link) {
+	p, ok := near.(wire.Prober)
+	if !ok {
+		t.Skip("the link is no wire.Prober")
+	}
+	go io.Copy(io.Discard, near) // a probe works while somebody reads
+	ctx, cancel := context.WithTimeoutCause(t.Context(), 20*time.Millisecond, errors.New("enough"))
+	defer cancel()
+	within(t, "the probe of a peer that does not read", func() {
+		if err := p.Probe(ctx); err == nil {
+			t.Error("a peer answered that does not read")
+		}
+	})
+	go io.Copy(io.Discard, far)
+	within(t, "the probes of a peer that reads", func() {
+		var all sync.WaitGroup
+		for range 4 {
+			all.Go(func() {
+				if err := p.Probe(t.Context()); err != nil {
+					t.Errorf("probe: %v", err)
+				}
+			})
+		}
+		all.Wait()
+	})
+	near.Close()
+	within(t, "the probe after close", func() {
+		if err := p.Probe(t.Context()); err == nil {
+			t.Error("a probe succeeded after close")
+		}
+	})
+}
+
+// refuse is for a wire.Refuser: the peer reads what was sent before, and then why.
+func refuse(t *testing.T, near, far wire.Link) {
+	r, ok := near.(wire.Refuser)
+	if !ok {
+		t.Skip("the link is no wire.Refuser")
+	}
+	if _, err := near.Write([]byte("last words")); err != nil {
+		t.Fatal(err)
+	}
+	refused := make(chan struct{})
+	go func() {
+		r.Refuse(fault.New(fault.Conflict, "node n is already connected"))
+		close(refused)
+	}()
+	within(t, "the refusal", func() {
+		said, err := io.ReadAll(far)
+		if string(said) != "last words" || !fault.Is(err, fault.Conflict) || !strings.Contains(err.Error(), "node n is already connected") {
+			t.Errorf("the peer read %q, %v", said, err)
+		}
+		far.Close()
+		<-refused
+	})
+}
+
+// cut is for a wire.Cutter: it asks nobody.
+func cut(t *testing.T, near, far wire.Link) {
+	c, ok := near.(wire.Cutter)
+	if !ok {
+		t.Skip("the link is no wire.Cutter")
+	}
+	ended := make(chan error, 1)
+	go func() {
+		_, err := near.Read(make([]byte, 1))
+		ended <- err
+	}()
+	within(t, "the cut", func() {
+		c.Cut()
+		if err := <-ended; err == nil || err == io.EOF {
+			t.Errorf("a read at the end that was cut: %v", err)
+		}
+		if _, err := far.Read(make([]byte, 1)); err == nil {
+			t.Error("a read succeeded after the cut")
+		}
+	})
 }
 
 // Benchmark measures bytes a second from near to far.
