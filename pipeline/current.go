@@ -52,10 +52,12 @@ func (c *currentBuild) Property(name string) (value.Value, bool, error) {
 			return d.Milliseconds(), true, err
 		}
 		return flow.Span(d) + " and counting", true, err
-	case "changeSets":
-		return value.NewList(), true, nil
 	case "buildCauses":
 		return causes(b), true, nil
+	case "nextBuild":
+		return nil, true, nil
+	case "inProgress":
+		return true, true, nil
 	case "buildVariables":
 		m := value.NewMap()
 		for k, v := range u.params.All() {
@@ -93,6 +95,8 @@ func recorded(r *Runner, b build.Build, name string) (value.Value, bool, error) 
 		return fmt.Sprintf("%s/jobs/%s/%d/", r.c.URL, b.ID.Job, b.ID.Number), true, nil
 	case "keepLog":
 		return false, true, nil
+	case "changeSets", "upstreamBuilds":
+		return value.NewList(), true, nil
 	}
 	return nil, false, nil
 }
@@ -137,6 +141,12 @@ func (c *currentBuild) Invoke(name string, args []value.Value) (value.Value, boo
 			return !have.Worse(want), true, nil
 		}
 		return !want.Worse(have), true, nil
+	}
+	if rest, ok := strings.CutPrefix(name, "set"); ok && rest != "" && len(args) == 1 {
+		return nil, true, c.SetProperty(strings.ToLower(rest[:1])+rest[1:], args[0])
+	}
+	if name == "isInProgress" {
+		return true, true, nil
 	}
 	return getter(c, name, args)
 }

@@ -37,10 +37,10 @@ func (u *run) program(file *jenkinsfile.File, entries []interp.Entry, stop conte
 		Globals: map[string]value.Value{"params": params},
 		Forms:   map[string]interp.Form{},
 	}
+	c.Globals["scm"] = value.Pairs("$class", "scm") // without a repository, checkout says so
 	var scm value.Value
 	if u.source != nil {
-		scm = value.Pairs("$class", "scm")
-		c.Globals["scm"] = scm
+		scm = c.Globals["scm"]
 	}
 	if model != nil {
 		c.Forms["pipeline"] = declarative.Form(model, u.r.steps, scm)
@@ -54,7 +54,8 @@ func (u *run) program(file *jenkinsfile.File, entries []interp.Entry, stop conte
 
 // known is what the validator has to know of this controller.
 func (r *Runner) known() jenkinsfile.Known {
-	k := jenkinsfile.Known{Globals: []string{"currentBuild", "env", "params", "scm"}, Symbols: slices.Sorted(maps.Keys(r.c.Symbols))}
+	k := jenkinsfile.Known{Globals: []string{"currentBuild", "env", "params", "scm"}, Symbols: slices.Sorted(maps.Keys(r.c.Symbols)),
+		NoLibraries: true, Elsewhere: jenkinsfile.PluginSteps()}
 	for _, name := range slices.Sorted(maps.Keys(r.steps)) {
 		s := r.steps[name].Spec()
 		spec := jenkinsfile.StepSpec{Name: s.Name, Sole: s.Sole, Rest: s.Rest, Block: s.Block, BodyOptional: s.BodyOptional, Option: s.Option}

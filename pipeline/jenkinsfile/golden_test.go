@@ -71,7 +71,8 @@ func TestParse(t *testing.T) {
 	})
 }
 
-// TestModel keeps the models and the validator's errors. A case whose first line is // strict is checked strictly.
+// TestModel keeps the models and the validator's errors. A case whose first line is // strict is checked strictly,
+// one with // alone where there are neither libraries nor plugins.
 func TestModel(t *testing.T) {
 	eachCase(t, "testdata/model/*.groovy", func(t *testing.T, path, source string) {
 		f, err := Parse("WorkflowScript", source)
@@ -80,6 +81,9 @@ func TestModel(t *testing.T) {
 		}
 		known := testKnown()
 		known.Strict = strings.HasPrefix(source, "// strict")
+		if strings.HasPrefix(source, "// alone") {
+			known.NoLibraries, known.Elsewhere = true, PluginSteps()
+		}
 		p, err := Model(f, known)
 		out := strings.TrimSuffix(path, ".groovy") + ".golden"
 		if err != nil {

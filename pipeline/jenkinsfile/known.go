@@ -14,6 +14,11 @@ type Known struct {
 	Options, StageOptions, Triggers, Parameters, Tools, Agents []string
 	// Libraries says that libraries are loaded which the script does not name: whether a step exists is then not certain.
 	Libraries bool
+	// NoLibraries says that there is no way to load any: asking for one is an error.
+	NoLibraries bool
+	// Elsewhere are names of steps that Jenkins has by its plugins. One that is not in Steps, and that the script does not
+	// define itself, is an error that says so, wherever it is called.
+	Elsewhere []string
 	// Strict makes errors of the warnings about options, triggers, parameters and tools that nobody here knows.
 	Strict bool
 }

@@ -18,6 +18,7 @@ func Model(f *File, known Known) (*Pipeline, error) { return ModelWith(f, known,
 func ModelWith(f *File, known Known, more func(*Pipeline) Errors) (*Pipeline, error) {
 	m := &modeler{file: f, known: known}
 	m.prepare()
+	m.checkLibraries()
 	p := m.pipeline()
 	m.checkScripts()
 	if p != nil && more != nil {

@@ -162,13 +162,17 @@ func (m *modeler) checkCallFree(name string, c *Call, nearOnly bool) {
 		return
 	}
 	near := nearest(name, m.stepNames())
-	if nearOnly && len(near) == 0 {
+	if nearOnly && len(near) == 0 && !m.elsewhere(name) {
 		return
 	}
 	m.unknownStep(name, c)
 }
 
 func (m *modeler) unknownStep(name string, c *Call) {
+	if m.elsewhere(name) {
+		m.errorf(c, "Unknown step \"%s\": Jenkins has it by a plugin, Outwork does not have it", name)
+		return
+	}
 	if hint := didYouMean(name, m.callable()); hint != "" {
 		m.errorf(c, "Unknown step \"%s\"%s", name, hint)
 		return

@@ -26,6 +26,9 @@ func Symbols() map[string]string {
 	return map[string]string{
 		"agent": "", "nonresumable": "",
 		"parameters": "parameterDefinitions", "buildDiscarder": "strategy", "logRotator": "", "disableConcurrentBuilds": "",
+		"pipelineTriggers": "triggers", "cron": "spec", "pollSCM": "scmpoll_spec", "upstream": "", "githubPush": "",
+		"disableResume": "", "durabilityHint": "hint", "preserveStashes": "", "rateLimitBuilds": "", "overrideIndexTriggers": "",
+		"copyArtifactPermission": "projectNames", "disableRestartFromStage": "", "githubProjectProperty": "projectUrlStr",
 		"string": "", "text": "", "booleanParam": "", "choice": "", "password": "",
 	}
 }

@@ -307,6 +307,9 @@ func TestProperties(t *testing.T) {
 	for _, v := range []value.Value{
 		value.Pairs("$class", "disableConcurrentBuilds", "abortPrevious", true),
 		value.Pairs("$class", "buildDiscarder", "strategy", value.Pairs("$class", "logRotator", "numToKeepStr", "5", "daysToKeepStr", "-1")),
+		value.Pairs("$class", "BuildDiscarderProperty", "strategy", value.Pairs("$class", "hudson.tasks.LogRotator", "artifactNumToKeepStr", "2")),
+		value.Pairs("$class", "ParametersDefinitionProperty", "parameterDefinitions", value.NewList(
+			value.Pairs("$class", "hudson.model.StringParameterDefinition", "name", "OLD", "defaultValue", "x"))),
 		value.Pairs("$class", "parameters", "parameterDefinitions", value.NewList(
 			value.Pairs("$class", "choice", "name", "ENV", "choices", "dev\nprod\n"),
 			value.Pairs("$class", "booleanParam", "name", "FAST", "defaultValue", true))),
@@ -315,9 +318,48 @@ func TestProperties(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if !p.DisableConcurrent || !p.AbortPrevious || p.KeepBuilds != 5 || p.KeepDays != 0 || len(p.Parameters) != 2 ||
-		p.Parameters[0].Default != "dev" || p.Parameters[1].Default != "true" {
+	if !p.DisableConcurrent || !p.AbortPrevious || p.KeepBuilds != 5 || p.KeepDays != 0 || p.KeepArtifacts != 2 || len(p.Parameters) != 3 ||
+		p.Parameters[0].Default != "x" || p.Parameters[1].Default != "dev" || p.Parameters[2].Default != "true" {
 		t.Errorf("%+v", p)
+	}
+}
+
+func TestUnknownProperties(t *testing.T) {
+	w := steptest.New(t)
+	list := value.NewList(value.Pairs("$class", "disableConcurrentBuilds"), value.Pairs("$class", "pipelineTriggers", "triggers", value.NewList()))
+	if _, err := w.Thread().Step(flow.Properties{}, args{"properties": list}, nil); err != nil {
+		t.Fatal(err)
+	}
+	console(t, w, `
+[Pipeline] properties
+WARNING: properties: unknown property "pipelineTriggers": accepted, no effect
+`)
+}
+
+func TestStageWithoutBody(t *testing.T) {
+	w := steptest.New(t)
+	if _, err := w.Thread().Step(flow.Stage{}, args{"name": "Build"}, nil); err != nil {
+		t.Fatal(err)
+	}
+	console(t, w, `
+[Pipeline] stage
+Using the ‘stage’ step without a block argument is deprecated
+Entering stage Build
+Proceeding
+`)
+}
+
+// TestInterruptionsThatAreCaught: an interruption gives its own result, except when another branch failed first.
+func TestInterruptionsThatAreCaught(t *testing.T) {
+	for _, tt := range []struct {
+		cause string
+		want  build.Result
+	}{{"Timeout has been exceeded", build.Aborted}, {"Failed in branch x", build.Unstable}} {
+		w := steptest.New(t)
+		e := &value.Exception{Class: value.FlowInterrupted, Result: "ABORTED", Causes: []string{tt.cause}}
+		if _, err := w.Thread().Step(flow.CatchError{}, args{"buildResult": "UNSTABLE"}, fails(e)); err != nil || w.Result() != tt.want {
+			t.Errorf("%s: %v, %s", tt.cause, err, w.Result())
+		}
 	}
 }
 

@@ -3,7 +3,9 @@ package flow
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/outwork-build/outwork/build"
 	"github.com/outwork-build/outwork/pipeline/step"
@@ -25,6 +27,10 @@ func (Properties) Run(t step.Thread, c *step.Call) (value.Value, error) {
 	elems, _ := value.Elements(c.Args["properties"])
 	var p build.Properties
 	for _, e := range elems {
+		if name, _ := symbol(e); name != "" && !has(propertyNames(), kindOf(name)) {
+			t.Print("WARNING: properties: unknown property \"" + name + "\": accepted, no effect")
+			continue
+		}
 		if err := Property(&p, e); err != nil {
 			return nil, err
 		}
@@ -47,10 +53,42 @@ func Learn(t step.Thread, p build.Properties) error {
 	return err
 }
 
+func propertyNames() []string {
+	return []string{"disableConcurrentBuilds", "buildDiscarder", "logRotator", "parameters"}
+}
+
+func has(names []string, name string) bool { return slices.Contains(names, name) }
+
+// kindOf is the symbol of a data maker that was named by its class, as snippets of old do: [$class: 'LogRotator', …].
+func kindOf(name string) string {
+	bare := name[strings.LastIndexAny(name, ".$")+1:]
+	switch bare {
+	case "BuildDiscarderProperty":
+		return "buildDiscarder"
+	case "LogRotator":
+		return "logRotator"
+	case "ParametersDefinitionProperty":
+		return "parameters"
+	case "DisableConcurrentBuildsJobProperty":
+		return "disableConcurrentBuilds"
+	case "StringParameterDefinition":
+		return "string"
+	case "TextParameterDefinition":
+		return "text"
+	case "BooleanParameterDefinition":
+		return "booleanParam"
+	case "ChoiceParameterDefinition":
+		return "choice"
+	case "PasswordParameterDefinition":
+		return "password"
+	}
+	return name
+}
+
 // Property adds what one data maker says, such as `disableConcurrentBuilds(abortPrevious: true)`.
 func Property(p *build.Properties, v value.Value) error {
 	name, m := symbol(v)
-	switch name {
+	switch kindOf(name) {
 	case "disableConcurrentBuilds":
 		p.DisableConcurrent = true
 		p.AbortPrevious = value.Truth(m.GetString("abortPrevious"))
@@ -75,7 +113,7 @@ func Property(p *build.Properties, v value.Value) error {
 
 func discarder(p *build.Properties, v value.Value) error {
 	name, m := symbol(v)
-	if name != "logRotator" {
+	if kindOf(name) != "logRotator" {
 		return illegal("buildDiscarder: expected logRotator(…), found %q", name)
 	}
 	for _, limit := range []struct {
@@ -99,7 +137,7 @@ func discarder(p *build.Properties, v value.Value) error {
 func Parameter(v value.Value) (build.Parameter, error) {
 	name, m := symbol(v)
 	kinds := map[string]string{"string": "string", "text": "text", "booleanParam": "boolean", "choice": "choice", "password": "password"}
-	kind, ok := kinds[name]
+	kind, ok := kinds[kindOf(name)]
 	if !ok {
 		return build.Parameter{}, illegal("parameters: unknown kind %q: expected string, text, booleanParam, choice or password", name)
 	}

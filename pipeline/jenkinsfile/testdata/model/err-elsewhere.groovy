@@ -1,0 +1,23 @@
+// alone
+@Library('tools@main') _
+import static java.lang.Math.max
+def helper = load 'helper.groovy'
+library 'more'
+pipeline {
+    agent any
+    environment {
+        TOKEN = credentials('token')
+    }
+    stages {
+        stage('x') {
+            steps {
+                withMaven { sh 'mvn' }
+                script {
+                    def j = readJSON file: 'x.json'
+                    junit 'x.xml'
+                    slackSend channel: '#x', message: 'y'
+                }
+            }
+        }
+    }
+}
