@@ -25,13 +25,17 @@ type family struct {
 	ended func(pid int, st status) // a process of start has ended and was reaped
 	null  *os.File                 // every process's stdin
 
-	mu    sync.Mutex // held over fork and over wait, so that no end is seen before its start
-	mains map[int]bool
+	mu    sync.Mutex     // held over fork and over wait, so that no end is seen before its start
+	mains map[int]uint64 // by process id, numbered: the system uses ids again
+	born  uint64
 	// groups are the process groups of all mains since the family was empty, for systems without a subreaper.
 	groups map[int]bool
 
 	// reaped holds a token after each child's end.
 	reaped chan struct{}
+
+	children chan os.Signal // SIGCHLD, after listen
+	looking  bool           // look comes by itself; guarded by mu
 }
 
 func newFamily(ended func(int, status)) (*family, error) {
@@ -45,32 +49,44 @@ func newFamily(ended func(int, status)) (*family, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &family{ended: ended, null: null, mains: map[int]bool{}, groups: map[int]bool{}, reaped: make(chan struct{}, 1)}
-	children := make(chan os.Signal, 1)
-	signal.Notify(children, unix.SIGCHLD)
+	f := &family{ended: ended, null: null, mains: map[int]uint64{}, groups: map[int]bool{}, reaped: make(chan struct{}, 1)}
+	f.children = make(chan os.Signal, 1)
 	go func() {
-		for range children {
+		for range f.children {
 			f.reap()
 		}
 	}()
 	return f, nil
 }
 
+// listen has the end of every child reaped at once. It is dear: each signal wakes a thread of its own for it, and Go's monitor
+// with it. So the ends of steps are learnt without (await) where the system can, and only those of orphans need it.
+func (f *family) listen() { signal.Notify(f.children, unix.SIGCHLD) }
+
+// quieten undoes listen, when no process is left.
+func (f *family) quieten() { signal.Stop(f.children) }
+
 // start runs a process in a session of its own, with nothing on its stdin.
 func (f *family) start(st *Start, env []string, stdout, stderr *os.File) (int, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	defer ordinarySlack()()
+	sys, handle := session()
 	pid, err := syscall.ForkExec(st.Path, st.Argv, &syscall.ProcAttr{
 		Dir:   st.Dir,
 		Env:   env,
 		Files: []uintptr{f.null.Fd(), fd(stdout), fd(stderr)},
-		Sys:   &syscall.SysProcAttr{Setsid: true},
+		Sys:   sys,
 	})
 	if err != nil {
 		return 0, err
 	}
-	f.mains[pid] = true
+	f.born++
+	f.mains[pid] = f.born
+	if !f.await(pid, *handle) {
+		f.listen()
+		go f.reap() // it may have ended before
+	}
 	if !subreaper {
 		f.groups[pid] = true
 	}
@@ -103,7 +119,7 @@ func (f *family) reap() (childless bool) {
 		var ws unix.WaitStatus
 		f.mu.Lock()
 		pid, err := unix.Wait4(-1, &ws, unix.WNOHANG, nil)
-		main := pid > 0 && f.mains[pid]
+		main := pid > 0 && f.mains[pid] > 0
 		delete(f.mains, pid)
 		f.mu.Unlock()
 		switch {
@@ -116,11 +132,17 @@ func (f *family) reap() (childless bool) {
 		}
 		if main {
 			f.ended(pid, statusOf(ws))
+		} else {
+			f.listen() // a step leaves orphans: there may be many more
 		}
-		select {
-		case f.reaped <- struct{}{}:
-		default:
-		}
+		f.token()
+	}
+}
+
+func (f *family) token() {
+	select {
+	case f.reaped <- struct{}{}:
+	default:
 	}
 }
 
@@ -149,7 +171,7 @@ func (f *family) endStep(pid int, cookie string, kill bool) {
 		sig = unix.SIGKILL
 	}
 	f.mu.Lock()
-	if f.mains[pid] {
+	if f.mains[pid] > 0 {
 		_ = unix.Kill(pid, sig)
 	}
 	f.mu.Unlock()

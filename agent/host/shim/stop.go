@@ -43,6 +43,7 @@ func (s *server) close(grace time.Duration, reason string) {
 	for _, p := range s.pumps {
 		p.close()
 	}
+	s.family.quieten()
 	s.pumps, s.lease, s.deadline, s.expired, s.closing = nil, "", 0, false, false
 	s.tell(Message{Kind: KindClosed, Lease: key})
 	if s.peer == nil {
@@ -69,6 +70,7 @@ func (s *server) endAll(lease string, grace time.Duration, reason string) {
 	until := time.Now().Add(grace)
 	asked := false
 	for wait := time.Millisecond; !s.settled(); wait = min(2*wait, 50*time.Millisecond) {
+		s.family.listen()
 		switch {
 		case !time.Now().Before(until):
 			s.family.endAll(true)
