@@ -71,6 +71,17 @@ type UserCreate struct {
 	Role     string `json:"role,omitempty" enum:"admin,user,viewer" doc:"Empty is user."`
 }
 
+// UserUpdate changes a user. What is not there stays as it is.
+type UserUpdate struct {
+	Role     *string `json:"role,omitempty" enum:"admin,user,viewer"`
+	Disabled *bool   `json:"disabled,omitempty" doc:"A disabled user can do nothing, and neither can the user's tokens."`
+}
+
+// PasswordReset sets another's password.
+type PasswordReset struct {
+	New string `json:"new" minLength:"8" maxLength:"1000"`
+}
+
 // PasswordChange sets one's own password.
 type PasswordChange struct {
 	Old string `json:"old" maxLength:"1000"`
@@ -207,6 +218,7 @@ type Artifact struct {
 	Path   string `json:"path"`
 	Size   int64  `json:"size"`
 	Digest string `json:"digest"`
+	Mode   string `json:"mode,omitempty" doc:"Permission bits as archived, in octal; not there when they are not known." example:"0755"`
 	URL    string `json:"url"`
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -81,24 +82,29 @@ func (s *Auth) PutUser(ctx context.Context, u User, create bool) error {
 
 func noUser(name string) error { return fault.New(fault.NotFound, "no user %q", name) }
 
-func (s *Auth) users(ctx context.Context, query string, args ...any) ([]User, error) {
+func (s *Auth) users(ctx context.Context, query string, args ...any) (all []User, err error) {
+	err = s.engine.Read(ctx, func(tx Tx) (err error) {
+		all, err = usersIn(tx, query, args...)
+		return err
+	})
+	return all, err
+}
+
+func usersIn(tx Tx, query string, args ...any) ([]User, error) {
 	var all []User
-	err := s.engine.Read(ctx, func(tx Tx) error {
-		all = nil
-		return tx.Query(query, args, func(scan func(...any) error) error {
-			var password string
-			var data []byte
-			if err := scan(&password, &data); err != nil {
-				return err
-			}
-			var u User
-			if err := json.Unmarshal(data, &u); err != nil {
-				return fmt.Errorf("user row: %w", err)
-			}
-			u.Password = password
-			all = append(all, u)
-			return nil
-		})
+	err := tx.Query(query, args, func(scan func(...any) error) error {
+		var password string
+		var data []byte
+		if err := scan(&password, &data); err != nil {
+			return err
+		}
+		var u User
+		if err := json.Unmarshal(data, &u); err != nil {
+			return fmt.Errorf("user row: %w", err)
+		}
+		u.Password = password
+		all = append(all, u)
+		return nil
 	})
 	return all, err
 }
@@ -118,9 +124,44 @@ func (s *Auth) User(ctx context.Context, name string) (User, error) {
 // Users returns all users by name.
 func (s *Auth) Users(ctx context.Context) ([]User, error) { return s.users(ctx, "user.list") }
 
-// DeleteUser forgets a user and the user's tokens.
-func (s *Auth) DeleteUser(ctx context.Context, name string) error {
+// ChangeUser changes a user in a transaction that sees all of them.
+func (s *Auth) ChangeUser(ctx context.Context, name string, change func(u *User, all []User) error) (u User, err error) {
+	err = s.engine.Write(ctx, func(tx Tx) error {
+		all, err := usersIn(tx, "user.list")
+		if err != nil {
+			return err
+		}
+		i := slices.IndexFunc(all, func(u User) bool { return u.Name == name })
+		if i < 0 {
+			return noUser(name)
+		}
+		u = all[i]
+		if err := change(&u, all); err != nil {
+			return err
+		}
+		u.Name = name
+		data, err := encode(u)
+		if err != nil {
+			return err
+		}
+		_, err = tx.Exec("user.update", u.Password, data, name)
+		return err
+	})
+	return u, err
+}
+
+// DeleteUser forgets a user and the user's tokens. A may that is not nil is asked first, with all users, in the same transaction.
+func (s *Auth) DeleteUser(ctx context.Context, name string, may func(all []User) error) error {
 	return s.engine.Write(ctx, func(tx Tx) error {
+		if may != nil {
+			all, err := usersIn(tx, "user.list")
+			if err != nil {
+				return err
+			}
+			if err := may(all); err != nil {
+				return err
+			}
+		}
 		n, err := tx.Exec("user.delete", name)
 		if err != nil {
 			return err

@@ -237,6 +237,36 @@ func (c *Client) RevokeToken(ctx context.Context, id string) error {
 	return c.do(ctx, "DELETE", path("tokens", id), nil)
 }
 
+// RevokeTokens ends all tokens and sessions of the user of this client's token but this one.
+func (c *Client) RevokeTokens(ctx context.Context) error {
+	return c.do(ctx, "DELETE", path("tokens"), nil)
+}
+
+// UpdateUser changes a user's role, disables or enables a user.
+func (c *Client) UpdateUser(ctx context.Context, name string, u api.UserUpdate) (api.User, error) {
+	return call[api.User](ctx, c, "PATCH", path("users", name), nil, u)
+}
+
+// DeleteUser forgets a user and the user's tokens.
+func (c *Client) DeleteUser(ctx context.Context, name string) error {
+	return c.do(ctx, "DELETE", path("users", name), nil)
+}
+
+// ResetPassword gives a user another password.
+func (c *Client) ResetPassword(ctx context.Context, name, password string) error {
+	return c.do(ctx, "POST", path("users", name, "password"), api.PasswordReset{New: password})
+}
+
+// UserTokens lists a user's tokens and sessions.
+func (c *Client) UserTokens(ctx context.Context, name string) ([]api.Token, error) {
+	return call[[]api.Token](ctx, c, "GET", path("users", name, "tokens"), nil, nil)
+}
+
+// RevokeUserTokens ends all of a user's tokens and sessions.
+func (c *Client) RevokeUserTokens(ctx context.Context, name string) error {
+	return c.do(ctx, "DELETE", path("users", name, "tokens"), nil)
+}
+
 // Users lists the users.
 func (c *Client) Users(ctx context.Context) ([]api.User, error) {
 	return call[[]api.User](ctx, c, "GET", path("users"), nil, nil)

@@ -135,59 +135,6 @@ func (a *Authority) Bootstrap(ctx context.Context) (password string, err error) 
 	return password, err
 }
 
-// CreateUser makes a user.
-func (a *Authority) CreateUser(ctx context.Context, name, password, role string) error {
-	if role == "" {
-		role = "user"
-	}
-	if _, ok := roles[role]; !ok {
-		return fault.New(fault.Invalid, "role %q: expected admin, user or viewer", role)
-	}
-	if name == "" || len(name) > 200 || strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r == 0x7f || strings.ContainsRune(`/\:"'<>`, r) }) {
-		return fault.New(fault.Invalid, "user name %q: expected 1 to 200 characters without spaces, quotes, slashes or colons", name)
-	}
-	if err := CheckPassword(password); err != nil {
-		return err
-	}
-	h, err := a.hash(ctx, password)
-	if err != nil {
-		return err
-	}
-	return a.cfg.Store.PutUser(ctx, User{Name: name, Password: h, Role: role, Created: a.cfg.Now().UTC()}, true)
-}
-
-// Users lists the users by name.
-func (a *Authority) Users(ctx context.Context) ([]User, error) { return a.cfg.Store.Users(ctx) }
-
-// SetPassword changes a user's password, who must know the old one, and ends the user's sessions but the one given.
-func (a *Authority) SetPassword(ctx context.Context, user, old, new, keep string) error {
-	u, err := a.checkPassword(ctx, user, old)
-	if err != nil {
-		return err
-	}
-	if err := CheckPassword(new); err != nil {
-		return err
-	}
-	if u.Password, err = a.hash(ctx, new); err != nil {
-		return err
-	}
-	if err := a.cfg.Store.PutUser(ctx, u, false); err != nil {
-		return err
-	}
-	ts, err := a.cfg.Store.Tokens(ctx, TokenFilter{Kind: Session, User: user})
-	if err != nil {
-		return err
-	}
-	for _, t := range ts {
-		if t.ID != keep {
-			if err := a.cfg.Store.DeleteToken(ctx, t.ID); err != nil && !fault.Is(err, fault.NotFound) {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
 // acquire bounds how many passwords are hashed at once.
 func (a *Authority) acquire(ctx context.Context) error {
 	select {

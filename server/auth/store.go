@@ -32,7 +32,11 @@ type UserStore interface {
 	PutUser(ctx context.Context, u User, create bool) error // create: fault.Conflict when the name is taken
 	User(ctx context.Context, name string) (User, error)
 	Users(ctx context.Context) ([]User, error)
-	DeleteUser(ctx context.Context, name string) error // with the user's tokens
+	// ChangeUser changes a user in one transaction. change gets all users as they are, changes u, and may be called again: it must be
+	// pure. Its error undoes everything.
+	ChangeUser(ctx context.Context, name string, change func(u *User, all []User) error) (User, error)
+	// DeleteUser forgets a user and the user's tokens. A may that is not nil is asked first, under the rules of change.
+	DeleteUser(ctx context.Context, name string, may func(all []User) error) error
 }
 
 // TokenStore keeps tokens. It compares nothing but hashes, and judges neither expiry nor scopes, except in UseJoinToken.

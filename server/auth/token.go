@@ -205,17 +205,5 @@ func (a *Authority) IssueAgent(ctx context.Context, node string) (string, error)
 
 // RevokeNode ends all credentials of a node but the one named keep.
 func (a *Authority) RevokeNode(ctx context.Context, node, keep string) error {
-	ts, err := a.cfg.Store.Tokens(ctx, TokenFilter{Kind: Agent, Node: node})
-	if err != nil {
-		return err
-	}
-	for _, t := range ts {
-		if t.ID == keep {
-			continue
-		}
-		if err := a.cfg.Store.DeleteToken(ctx, t.ID); err != nil && !fault.Is(err, fault.NotFound) {
-			return err
-		}
-	}
-	return nil
+	return a.drop(ctx, TokenFilter{Kind: Agent, Node: node}, keep)
 }

@@ -102,11 +102,12 @@ func (s *server) builds() {
 			as, err := s.Details.Artifacts(ctx, in.id())
 			var out []api.Artifact
 			for _, a := range as {
-				out = append(out, api.Artifact{Path: a.Path, Size: a.Size, Digest: a.Digest, URL: s.artifactURL(in.id(), a.Path)})
+				out = append(out, api.Artifact{Path: a.Path, Size: a.Size, Digest: a.Digest, Mode: octal(a.Mode), URL: s.artifactURL(in.id(), a.Path)})
 			}
 			return list(out), err
 		})
-	register(s, route{method: "GET", path: "/jobs/{job}/builds/{number}/artifacts/{path...}", id: "get-artifact", summary: "Fetch an archived file", tag: "builds", scope: auth.Read, produces: "application/octet-stream"}, s.artifact)
+	register(s, route{method: "GET", path: "/jobs/{job}/builds/{number}/artifacts/{path...}", id: "get-artifact", summary: "Fetch an archived file", tag: "builds", scope: auth.Read, produces: "application/octet-stream",
+		about: "The header X-Outwork-Mode has the permission bits that the file was archived with, in octal."}, s.artifact)
 }
 
 func (s *server) readBuild(ctx context.Context, id build.ID) (*body[api.Build], error) {
@@ -136,6 +137,14 @@ func (s *server) build(b build.Build) api.Build {
 // BuildPage is the path of a build's page.
 func BuildPage(id build.ID) string {
 	return "/jobs/" + url.PathEscape(string(id.Job)) + "/" + strconv.Itoa(id.Number)
+}
+
+// octal writes permission bits as people do; "" when there are none.
+func octal(mode uint32) string {
+	if mode == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%04o", mode)
 }
 
 func (s *server) artifactURL(id build.ID, file string) string {
@@ -185,6 +194,9 @@ func (s *server) artifact(ctx context.Context, in *struct {
 			hc.SetHeader("Content-Disposition", mime.FormatMediaType(disposition, map[string]string{"filename": path.Base(a.Path)}))
 			hc.SetHeader("Content-Security-Policy", "sandbox; default-src 'none'; img-src 'self'; style-src 'unsafe-inline'")
 			hc.SetHeader("X-Content-Type-Options", "nosniff")
+			if mode := octal(a.Mode); mode != "" {
+				hc.SetHeader("X-Outwork-Mode", mode)
+			}
 			hc.SetHeader("ETag", `"`+d.Hash+`"`)
 			if _, err := io.Copy(hc.BodyWriter(), r); err != nil {
 				s.Log.Warn("serve an artifact", "build", in.id().String(), "path", a.Path, "error", err)

@@ -175,6 +175,8 @@ func TestEveryOperationIsDescribed(t *testing.T) {
 var calls = map[string]string{
 	"info": "Info", "login": "Login", "logout": "Logout", "whoami": "WhoAmI", "set-password": "SetPassword",
 	"list-tokens": "Tokens", "create-token": "CreateToken", "revoke-token": "RevokeToken", "list-users": "Users", "create-user": "CreateUser",
+	"revoke-tokens": "RevokeTokens", "update-user": "UpdateUser", "delete-user": "DeleteUser", "reset-password": "ResetPassword",
+	"list-user-tokens": "UserTokens", "revoke-user-tokens": "RevokeUserTokens",
 	"list-jobs": "Jobs", "create-job": "CreateJob", "get-job": "Job", "update-job": "UpdateJob", "delete-job": "DeleteJob",
 	"list-builds": "Builds", "start-build": "StartBuild", "get-build": "Build", "delete-build": "DeleteBuild", "abort-build": "Abort", "rebuild": "Rebuild",
 	"list-stages": "Stages", "list-artifacts": "Artifacts", "get-artifact": "Artifact",

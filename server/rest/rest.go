@@ -165,6 +165,7 @@ func New(mux *http.ServeMux, cfg Config) huma.API {
 	}
 	s := &server{Config: cfg, started: cfg.Now().UTC(), api: humago.New(mux, hc)}
 	s.session()
+	s.users()
 	s.jobs()
 	s.builds()
 	s.logs()

@@ -84,7 +84,7 @@ func TestNobodyGetsInWithoutTheScope(t *testing.T) {
 	}
 	need := map[string]string{}
 	_, d := fetch(t, f)
-	paths := strings.NewReplacer("{job}", "j", "{number}", "1", "{node}", "n", "{item}", "i", "{id}", "x", "{path...}", "a", "{path}", "a")
+	paths := strings.NewReplacer("{job}", "j", "{number}", "1", "{node}", "n", "{item}", "i", "{id}", "x", "{user}", "u", "{path...}", "a", "{path}", "a")
 	d.each(func(method, path string, o operation) {
 		at := paths.Replace(path)
 		if len(o.Security) == 0 {
@@ -113,7 +113,8 @@ func TestNobodyGetsInWithoutTheScope(t *testing.T) {
 			}
 		}
 	})
-	admin := []string{"update-node", "delete-node", "node-offline", "node-online", "create-join-token", "list-users", "create-user", "backup"}
+	admin := []string{"update-node", "delete-node", "node-offline", "node-online", "create-join-token", "list-users", "create-user", "update-user", "delete-user", "reset-password",
+		"list-user-tokens", "revoke-user-tokens", "backup"}
 	write := []string{"create-job", "update-job", "delete-job", "start-build", "delete-build", "abort-build", "rebuild"}
 	for id, got := range need {
 		want := "may/may/"
@@ -319,6 +320,9 @@ func TestArtifacts(t *testing.T) {
 		resp, body := ask(t, f, "GET", strings.TrimPrefix(a.URL, f.URL()), f.Token, "")
 		h := resp.Header
 		show := strings.HasSuffix(a.Path, ".txt")
+		if a.Mode != "0644" || h.Get("X-Outwork-Mode") != a.Mode {
+			t.Errorf("%s: mode %q, header %q", a.Path, a.Mode, h.Get("X-Outwork-Mode"))
+		}
 		if resp.StatusCode != 200 || body != string(b) || !strings.HasPrefix(h.Get("Content-Security-Policy"), "sandbox;") || h.Get("X-Content-Type-Options") != "nosniff" ||
 			strings.HasPrefix(h.Get("Content-Disposition"), "inline") != show || (h.Get("Content-Type") == "text/plain") != show || (!show && h.Get("Content-Type") != "application/octet-stream") {
 			t.Errorf("%s: %s %v", a.Path, resp.Status, h)

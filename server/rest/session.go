@@ -19,8 +19,13 @@ func token(t auth.Token) api.Token {
 	return api.Token{ID: t.ID, Name: t.Name, User: t.User, Scopes: scopes, Created: t.Created, Expires: at(t.Expires), LastUsed: at(t.LastUsed)}
 }
 
-func user(u auth.User) api.User {
-	return api.User{Name: u.Name, Role: u.Role, Created: u.Created, Disabled: u.Disabled}
+func (s *server) tokensOf(ctx context.Context, user string) (*body[[]api.Token], error) {
+	ts, err := s.Auth.Tokens(ctx, user)
+	var out []api.Token
+	for _, t := range ts {
+		out = append(out, token(t))
+	}
+	return list(out), err
 }
 
 // ttl reads a duration as users write it; "" is 0.
@@ -69,12 +74,7 @@ func (s *server) session() {
 		})
 	register(s, route{method: "GET", path: "/tokens", id: "list-tokens", summary: "List one's own tokens", tag: "session", scope: auth.Read},
 		func(ctx context.Context, _ *struct{}) (*body[[]api.Token], error) {
-			ts, err := s.Auth.Tokens(ctx, auth.From(ctx).User)
-			var out []api.Token
-			for _, t := range ts {
-				out = append(out, token(t))
-			}
-			return list(out), err
+			return s.tokensOf(ctx, auth.From(ctx).User)
 		})
 	register(s, route{method: "POST", path: "/tokens", id: "create-token", summary: "Make a token; its secret is in this answer only", tag: "session", scope: auth.Read, status: http.StatusCreated},
 		func(ctx context.Context, in *struct{ Body api.TokenCreate }) (*body[api.Token], error) {
@@ -96,24 +96,9 @@ func (s *server) session() {
 		}) (*empty, error) {
 			return nil, s.Auth.Revoke(ctx, auth.From(ctx), in.ID)
 		})
-	register(s, route{method: "GET", path: "/users", id: "list-users", summary: "List the users", tag: "session", scope: auth.Admin},
-		func(ctx context.Context, _ *struct{}) (*body[[]api.User], error) {
-			us, err := s.Auth.Users(ctx)
-			var out []api.User
-			for _, u := range us {
-				out = append(out, user(u))
-			}
-			return list(out), err
-		})
-	register(s, route{method: "POST", path: "/users", id: "create-user", summary: "Make a user", tag: "session", scope: auth.Admin, status: http.StatusCreated, maxBody: 1 << 16},
-		func(ctx context.Context, in *struct{ Body api.UserCreate }) (*body[api.User], error) {
-			role := in.Body.Role
-			if role == "" {
-				role = "user"
-			}
-			if err := s.Auth.CreateUser(ctx, in.Body.Name, in.Body.Password, role); err != nil {
-				return nil, err
-			}
-			return ok(api.User{Name: in.Body.Name, Role: role, Created: s.Now().UTC()}), nil
+	register(s, route{method: "DELETE", path: "/tokens", id: "revoke-tokens", summary: "End all of one's own tokens and sessions but the one that is shown", tag: "session", scope: auth.Read, status: http.StatusNoContent},
+		func(ctx context.Context, _ *struct{}) (*empty, error) {
+			id := auth.From(ctx)
+			return nil, s.Auth.RevokeAll(ctx, id.User, id.Token.ID)
 		})
 }

@@ -36,8 +36,34 @@ func users(w *world) {
 	same(t, "users", all, []store.User{{Name: "Zoe"}, u})
 	must(t, w.Auth.PutToken(ctx, store.Token{ID: "1", Hash: "h1", Kind: store.API, User: "alice"}))
 	must(t, w.Auth.PutToken(ctx, store.Token{ID: "2", Hash: "h2", Kind: store.API, User: "Zoe"}))
-	must(t, w.Auth.DeleteUser(ctx, "alice"))
-	wants(t, "delete twice", w.Auth.DeleteUser(ctx, "alice"), fault.NotFound)
+	no := fault.New(fault.Denied, "no")
+	_, err = w.Auth.ChangeUser(ctx, "alice", func(x *store.User, all []store.User) error {
+		same(t, "all users", all, []store.User{{Name: "Zoe"}, u})
+		x.Role = "lost"
+		return no
+	})
+	wants(t, "a change that is refused", err, fault.Denied)
+	_, err = w.Auth.ChangeUser(ctx, "nobody", func(*store.User, []store.User) error { t.Error("asked about nobody"); return nil })
+	wants(t, "a change of nobody", err, fault.NotFound)
+	u.Disabled, u.Role = false, "viewer"
+	got, err = w.Auth.ChangeUser(ctx, "alice", func(x *store.User, _ []store.User) error {
+		x.Name, x.Disabled, x.Role = "mallory", false, "viewer"
+		return nil
+	})
+	must(t, err)
+	same(t, "changed", got, u)
+	w.reopen()
+	got, err = w.Auth.User(ctx, "alice")
+	must(t, err)
+	same(t, "changed, after a restart", got, u)
+	wants(t, "delete that is refused", w.Auth.DeleteUser(ctx, "alice", func(all []store.User) error {
+		same(t, "all users", all, []store.User{{Name: "Zoe"}, u})
+		return no
+	}), fault.Denied)
+	_, err = w.Auth.Token(ctx, "h1")
+	must(t, err)
+	must(t, w.Auth.DeleteUser(ctx, "alice", nil))
+	wants(t, "delete twice", w.Auth.DeleteUser(ctx, "alice", nil), fault.NotFound)
 	_, err = w.Auth.User(ctx, "alice")
 	wants(t, "no such user", err, fault.NotFound)
 	_, err = w.Auth.Token(ctx, "h1")

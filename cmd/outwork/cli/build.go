@@ -1,11 +1,14 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"text/tabwriter"
 	"time"
 
@@ -55,6 +58,22 @@ func buildArg(s string) (build.ID, error) {
 	return id, nil
 }
 
+// oneBuild is the cobra check of verbs about one build.
+func oneBuild(c *cobra.Command, args []string) error {
+	return exactly(1, "a build as JOB#NUMBER")(c, args)
+}
+
+// askingOf is the body of a verb that asks a controller about one build.
+func (e *env) askingOf(do func(ctx context.Context, cl *client.Client, id build.ID) error) func(*cobra.Command, []string) error {
+	return func(c *cobra.Command, args []string) error {
+		id, err := buildArg(args[0])
+		if err != nil {
+			return err
+		}
+		return e.asking(func(ctx context.Context, cl *client.Client, _ []string) error { return do(ctx, cl, id) })(c, args)
+	}
+}
+
 func status(b api.Build) string {
 	switch {
 	case b.State != "finished":
@@ -94,17 +113,13 @@ func (e *env) buildListCmd() *cobra.Command {
 	c := &cobra.Command{
 		Use: "list", Short: "List builds, newest first", Example: "  outwork build list --job hello --limit 5\n  outwork build list --state running --json",
 		Args: exactly(0, "no argument"),
-		RunE: func(c *cobra.Command, _ []string) error {
-			cl, err := e.client()
-			if err != nil {
-				return err
-			}
-			bs, err := cl.Builds(c.Context(), f)
+		RunE: e.asking(func(ctx context.Context, cl *client.Client, _ []string) error {
+			bs, err := cl.Builds(ctx, f)
 			if err != nil {
 				return err
 			}
 			return e.show(bs, func(w *tabwriter.Writer) { buildTable(w, bs) })
-		},
+		}),
 	}
 	c.Flags().StringVar(&f.Job, "job", "", "of this job only")
 	c.Flags().StringVar(&f.State, "state", "", "queued, running or finished")
@@ -115,21 +130,13 @@ func (e *env) buildListCmd() *cobra.Command {
 
 func (e *env) buildShowCmd() *cobra.Command {
 	return &cobra.Command{
-		Use: "show JOB#NUMBER", Short: "Show a build and its stages", Example: "  outwork build show 'hello#3'", Args: exactly(1, "a build as JOB#NUMBER"), ValidArgsFunction: e.completeBuilds,
-		RunE: func(c *cobra.Command, args []string) error {
-			id, err := buildArg(args[0])
+		Use: "show JOB#NUMBER", Short: "Show a build and its stages", Example: "  outwork build show 'hello#3'", Args: oneBuild, ValidArgsFunction: e.completeBuilds,
+		RunE: e.askingOf(func(ctx context.Context, cl *client.Client, id build.ID) error {
+			b, err := cl.Build(ctx, string(id.Job), id.Number)
 			if err != nil {
 				return err
 			}
-			cl, err := e.client()
-			if err != nil {
-				return err
-			}
-			b, err := cl.Build(c.Context(), string(id.Job), id.Number)
-			if err != nil {
-				return err
-			}
-			stages, err := cl.Stages(c.Context(), string(id.Job), id.Number)
+			stages, err := cl.Stages(ctx, string(id.Job), id.Number)
 			if err != nil {
 				return err
 			}
@@ -138,7 +145,7 @@ func (e *env) buildShowCmd() *cobra.Command {
 				Stages []api.Stage `json:"stages"`
 			}{b, stages}
 			return e.show(v, func(w *tabwriter.Writer) { showBuild(w, b, stages) })
-		},
+		}),
 	}
 }
 
@@ -181,19 +188,11 @@ func (e *env) buildLogsCmd() *cobra.Command {
 	c := &cobra.Command{
 		Use: "logs JOB#NUMBER", Short: "Show a build's console log", Aliases: []string{"log"},
 		Example: "  outwork build logs 'hello#3' --follow\n  outwork build logs 'hello#3' --grep 'error|warning'",
-		Args:    exactly(1, "a build as JOB#NUMBER"), ValidArgsFunction: e.completeBuilds,
-		RunE: func(c *cobra.Command, args []string) error {
-			id, err := buildArg(args[0])
-			if err != nil {
-				return err
-			}
-			cl, err := e.client()
-			if err != nil {
-				return err
-			}
+		Args:    oneBuild, ValidArgsFunction: e.completeBuilds,
+		RunE: e.askingOf(func(ctx context.Context, cl *client.Client, id build.ID) error {
 			switch {
 			case grep != "":
-				lines, err := cl.SearchLog(c.Context(), string(id.Job), id.Number, grep, 10000)
+				lines, err := cl.SearchLog(ctx, string(id.Job), id.Number, grep, 10000)
 				if err != nil {
 					return err
 				}
@@ -203,22 +202,22 @@ func (e *env) buildLogsCmd() *cobra.Command {
 					}
 				})
 			case follow:
-				return e.follow(c.Context(), cl, string(id.Job), id.Number, 0)
+				return e.follow(ctx, cl, string(id.Job), id.Number, 0)
 			case e.json:
-				page, err := cl.LogLines(c.Context(), string(id.Job), id.Number, 1, 10000)
+				page, err := cl.LogLines(ctx, string(id.Job), id.Number, 1, 10000)
 				if err != nil {
 					return err
 				}
 				return e.show(page, nil)
 			}
-			r, err := cl.Log(c.Context(), string(id.Job), id.Number, 0, false)
+			r, err := cl.Log(ctx, string(id.Job), id.Number, 0, false)
 			if err != nil {
 				return err
 			}
 			defer r.Close()
 			_, err = io.Copy(e.out, r)
 			return err
-		},
+		}),
 	}
 	c.Flags().BoolVar(&follow, "follow", false, "go on until the build has ended; the exit code is its result")
 	c.Flags().StringVar(&grep, "grep", "", "only lines that match this RE2 expression, with their numbers")
@@ -229,22 +228,14 @@ func (e *env) buildAbortCmd() *cobra.Command {
 	return &cobra.Command{
 		Use: "abort JOB#NUMBER", Short: "End a build; a second time ends it hard",
 		Long:    "Ask a build to end. Its running steps get TERM and, after a grace, KILL; post and finally sections still run.\nA second abort ends those too.",
-		Example: "  outwork build abort 'hello#3'", Args: exactly(1, "a build as JOB#NUMBER"), ValidArgsFunction: e.completeBuilds,
-		RunE: func(c *cobra.Command, args []string) error {
-			id, err := buildArg(args[0])
-			if err != nil {
-				return err
-			}
-			cl, err := e.client()
-			if err != nil {
-				return err
-			}
-			if err := cl.Abort(c.Context(), string(id.Job), id.Number); err != nil {
+		Example: "  outwork build abort 'hello#3'", Args: oneBuild, ValidArgsFunction: e.completeBuilds,
+		RunE: e.askingOf(func(ctx context.Context, cl *client.Client, id build.ID) error {
+			if err := cl.Abort(ctx, string(id.Job), id.Number); err != nil {
 				return err
 			}
 			e.say("Asked %s to end.", id)
 			return nil
-		},
+		}),
 	}
 }
 
@@ -252,25 +243,17 @@ func (e *env) buildRebuildCmd() *cobra.Command {
 	var follow bool
 	c := &cobra.Command{
 		Use: "rebuild JOB#NUMBER", Short: "Start a build with an old one's parameters", Example: "  outwork build rebuild 'hello#3' --follow",
-		Args: exactly(1, "a build as JOB#NUMBER"), ValidArgsFunction: e.completeBuilds,
-		RunE: func(c *cobra.Command, args []string) error {
-			id, err := buildArg(args[0])
-			if err != nil {
-				return err
-			}
-			cl, err := e.client()
-			if err != nil {
-				return err
-			}
-			b, err := cl.Rebuild(c.Context(), string(id.Job), id.Number)
+		Args: oneBuild, ValidArgsFunction: e.completeBuilds,
+		RunE: e.askingOf(func(ctx context.Context, cl *client.Client, id build.ID) error {
+			b, err := cl.Rebuild(ctx, string(id.Job), id.Number)
 			if err != nil {
 				return err
 			}
 			if follow {
-				return e.follow(c.Context(), cl, b.Job, b.Number, 0)
+				return e.follow(ctx, cl, b.Job, b.Number, 0)
 			}
 			return e.show(b, func(w *tabwriter.Writer) { fmt.Fprintf(w, "Started %s#%d: %s\n", b.Job, b.Number, b.URL) })
-		},
+		}),
 	}
 	c.Flags().BoolVar(&follow, "follow", false, "show the console log until the build has ended")
 	return c
@@ -280,23 +263,15 @@ func (e *env) buildArtifactsCmd() *cobra.Command {
 	var dir string
 	c := &cobra.Command{
 		Use: "artifacts JOB#NUMBER", Short: "List what a build archived, or fetch it",
-		Example: "  outwork build artifacts 'hello#3'\n  outwork build artifacts 'hello#3' --download ./out", Args: exactly(1, "a build as JOB#NUMBER"), ValidArgsFunction: e.completeBuilds,
-		RunE: func(c *cobra.Command, args []string) error {
-			id, err := buildArg(args[0])
-			if err != nil {
-				return err
-			}
-			cl, err := e.client()
-			if err != nil {
-				return err
-			}
-			as, err := cl.Artifacts(c.Context(), string(id.Job), id.Number)
+		Example: "  outwork build artifacts 'hello#3'\n  outwork build artifacts 'hello#3' --download ./out", Args: oneBuild, ValidArgsFunction: e.completeBuilds,
+		RunE: e.askingOf(func(ctx context.Context, cl *client.Client, id build.ID) error {
+			as, err := cl.Artifacts(ctx, string(id.Job), id.Number)
 			if err != nil {
 				return err
 			}
 			if dir != "" {
 				for _, a := range as {
-					if err := e.download(c, cl, id, a, dir); err != nil {
+					if err := e.download(ctx, cl, id, a, dir); err != nil {
 						return fmt.Errorf("fetch %s: %w", a.Path, err)
 					}
 				}
@@ -307,14 +282,14 @@ func (e *env) buildArtifactsCmd() *cobra.Command {
 					fmt.Fprintf(w, "%s\t%d\n", a.Path, a.Size)
 				}
 			})
-		},
+		}),
 	}
 	c.Flags().StringVar(&dir, "download", "", "fetch them all into this folder")
 	return c
 }
 
 // download writes one artifact below dir. The path came from a build: it may not lead out.
-func (e *env) download(c *cobra.Command, cl *client.Client, id build.ID, a api.Artifact, dir string) error {
+func (e *env) download(ctx context.Context, cl *client.Client, id build.ID, a api.Artifact, dir string) error {
 	if !filepath.IsLocal(filepath.FromSlash(a.Path)) {
 		return fault.New(fault.Invalid, "path leads out of the folder")
 	}
@@ -326,7 +301,7 @@ func (e *env) download(c *cobra.Command, cl *client.Client, id build.ID, a api.A
 		return err
 	}
 	defer root.Close()
-	r, err := cl.Artifact(c.Context(), string(id.Job), id.Number, a.Path)
+	r, err := cl.Artifact(ctx, string(id.Job), id.Number, a.Path)
 	if err != nil {
 		return err
 	}
@@ -334,7 +309,11 @@ func (e *env) download(c *cobra.Command, cl *client.Client, id build.ID, a api.A
 	if err := root.MkdirAll(filepath.Dir(filepath.FromSlash(a.Path)), 0o755); err != nil {
 		return err
 	}
-	f, err := root.Create(filepath.FromSlash(a.Path))
+	mode, err := strconv.ParseUint(first(a.Mode, "0644"), 8, 32)
+	if err != nil {
+		return fault.New(fault.Invalid, "mode %q: expected an octal number", a.Mode)
+	}
+	f, err := createIn(root, filepath.FromSlash(a.Path), fs.FileMode(mode))
 	if err != nil {
 		return err
 	}
@@ -351,21 +330,13 @@ func (e *env) download(c *cobra.Command, cl *client.Client, id build.ID, a api.A
 func (e *env) buildDeleteCmd() *cobra.Command {
 	var yes bool
 	c := &cobra.Command{
-		Use: "delete JOB#NUMBER", Short: "Delete a finished build", Example: "  outwork build delete 'hello#3' --yes", Args: exactly(1, "a build as JOB#NUMBER"), ValidArgsFunction: e.completeBuilds,
-		RunE: func(c *cobra.Command, args []string) error {
-			id, err := buildArg(args[0])
-			if err != nil {
-				return err
-			}
+		Use: "delete JOB#NUMBER", Short: "Delete a finished build", Example: "  outwork build delete 'hello#3' --yes", Args: oneBuild, ValidArgsFunction: e.completeBuilds,
+		RunE: e.askingOf(func(ctx context.Context, cl *client.Client, id build.ID) error {
 			if err := e.confirm(yes, "Delete build "+id.String()+"?"); err != nil {
 				return err
 			}
-			cl, err := e.client()
-			if err != nil {
-				return err
-			}
-			return cl.DeleteBuild(c.Context(), string(id.Job), id.Number)
-		},
+			return cl.DeleteBuild(ctx, string(id.Job), id.Number)
+		}),
 	}
 	c.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")
 	return c

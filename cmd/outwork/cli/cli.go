@@ -134,18 +134,29 @@ func run(ctx context.Context, args []string, e *env) int {
 	e.out = out
 	root := e.root()
 	root.SetArgs(args)
-	err := root.ExecuteContext(ctx)
+	verb, err := root.ExecuteContextC(ctx)
 	if err == nil && e.json && out.n == 0 { // a verb that has nothing to show
 		_, err = fmt.Fprintln(e.out, "{}")
 	}
 	var result errResult
 	if err != nil && !errors.As(err, &result) && !errors.Is(err, errInterrupted) {
 		fmt.Fprintf(e.err, "outwork: %v\n", err)
-		if k := fault.Of(err); k == fault.Unauthenticated && !strings.Contains(err.Error(), "outwork login") {
+		if k := fault.Of(err); k == fault.Unauthenticated && needsLogin(verb) && !strings.Contains(err.Error(), "outwork login") {
 			fmt.Fprintln(e.err, "Log in with: outwork login --url ADDRESS")
 		}
 	}
 	return exitCode(err)
+}
+
+// needsLogin reports whether a login is what a verb shows the controller: agents have tokens of their own, and login is one.
+func needsLogin(verb *cobra.Command) bool {
+	if verb.Name() == "login" {
+		return false
+	}
+	for verb.HasParent() && verb.GroupID == "" {
+		verb = verb.Parent()
+	}
+	return verb.GroupID == "ask"
 }
 
 // counted counts what is written.
@@ -247,6 +258,17 @@ func (e *env) client() (*client.Client, error) {
 		return nil, err
 	}
 	return client.New(address, token, nil)
+}
+
+// asking is the body of a verb that asks a controller.
+func (e *env) asking(do func(ctx context.Context, cl *client.Client, args []string) error) func(*cobra.Command, []string) error {
+	return func(c *cobra.Command, args []string) error {
+		cl, err := e.client()
+		if err != nil {
+			return err
+		}
+		return do(c.Context(), cl, args)
+	}
 }
 
 // show prints v as JSON when that was asked for, else calls table.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -114,10 +115,32 @@ func copyArtifact(ctx context.Context, s *server.Server, root *os.Root, a build.
 	if err := root.MkdirAll(filepath.Dir(name), 0o755); err != nil {
 		return err
 	}
-	f, err := root.Create(name)
+	f, err := createIn(root, name, fs.FileMode(a.Mode))
 	if err != nil {
 		return err
 	}
 	_, err = io.Copy(f, r)
 	return errors.Join(err, f.Close())
+}
+
+// createIn makes or empties a file below root. It can be executed by whom it can be read by if anybody could execute it where it was
+// archived; the rest of its mode is the user's to say, by the umask.
+func createIn(root *os.Root, name string, mode fs.FileMode) (*os.File, error) {
+	perm := fs.FileMode(0o666)
+	if mode&0o111 != 0 {
+		perm = 0o777
+	}
+	f, err := root.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_TRUNC, perm)
+	if err != nil || mode&0o111 == 0 {
+		return f, err
+	}
+	st, err := f.Stat() // it may have been there, and not to be executed
+	if err == nil && st.Mode()&0o111 == 0 {
+		err = f.Chmod(st.Mode().Perm() | (st.Mode().Perm()&0o444)>>2)
+	}
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
 }
