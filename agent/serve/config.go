@@ -28,6 +28,7 @@ import (
 type Config struct {
 	URL   string // the controller's address, as people open it
 	Stdio bool   // serve stdin and stdout instead of dialling
+	Text  bool   // with Stdio: by text framing, for a terminal or telnet
 
 	Token string // one-use join token; needed only before the agent has a credential of its own
 	Name  string // the node's name; "" is the host name
@@ -52,6 +53,8 @@ type Config struct {
 	Proxy   func(*http.Request) (*url.URL, error) // nil is the environment's
 	Logger  *slog.Logger                          // nil is silent
 
+	inherited string // URL as the environment has it; an agent over stdin and stdout does without
+
 	// Machine opens the machine to serve; nil is agent/host over Root. Run keeps it until its context ends.
 	Machine func(Config, cas.Store) (Machine, error)
 }
@@ -66,6 +69,7 @@ type Machine interface {
 func (c *Config) Bind(fs *flag.FlagSet, getenv func(string) string) error {
 	b := binder{fs: fs, getenv: getenv}
 	b.text(&c.URL, "url", "the controller's `address`")
+	c.inherited = c.URL
 	b.text(&c.Token, "token", "one-use join `token`; needed only the first time")
 	b.text(&c.Name, "name", "`name` of the node; default the host name")
 	b.text(&c.Root, "root", "`folder` of the agent; default ~/.outwork/agent")
@@ -74,6 +78,7 @@ func (c *Config) Bind(fs *flag.FlagSet, getenv func(string) string) error {
 	b.text(&c.Mode, "mode", "normal or exclusive, proposed for the node (`mode`)")
 	b.text(&c.Description, "description", "`text` proposed for the node")
 	b.flag(&c.Stdio, "stdio", "serve stdin and stdout instead of dialling")
+	b.flag(&c.Text, "text", "with --stdio: speak in lines of text, for a channel that is a terminal or telnet")
 	b.flag(&c.Once, "once", "end when the connection ends instead of dialling again")
 	b.flag(&c.Retry, "retry", "go on dialling also when the credential is refused")
 	b.duration(&c.Drain, "drain", "when asked to end, take no new work and wait at most this `time` for running work")
@@ -131,9 +136,14 @@ func (b *binder) list(p *[]string, name, usage string) {
 
 // fill sets defaults and checks the rest.
 func (c *Config) fill() error {
+	if c.Stdio && c.URL == c.inherited {
+		c.URL = ""
+	}
 	switch {
 	case c.Stdio && c.URL != "":
 		return fault.New(fault.Invalid, "--stdio and --url: expected one of them")
+	case c.Text && !c.Stdio:
+		return fault.New(fault.Invalid, "--text is for --stdio")
 	case !c.Stdio && c.URL == "":
 		return fault.New(fault.Invalid, "--url is missing: give the controller's address, or --stdio")
 	case c.Executors < 0:

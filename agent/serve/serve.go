@@ -13,7 +13,6 @@ import (
 	"github.com/outwork-build/outwork/internal/fault"
 	"github.com/outwork-build/outwork/internal/lifecycle"
 	"github.com/outwork-build/outwork/wire"
-	"github.com/outwork-build/outwork/wire/stdio"
 	"github.com/outwork-build/outwork/wire/websocket"
 )
 
@@ -63,11 +62,7 @@ func (a *program) run(ctx context.Context) (err error) {
 	if a.cfg.Stdio {
 		// Who started it may have to end it, and does not know its process id when there is a shell in between.
 		a.cfg.Logger.Info("serving stdin and stdout", "pid", os.Getpid())
-		e := a.converse(ctx, func(context.Context) (wire.Link, error) { return stdio.Own(), nil })
-		if ctx.Err() != nil {
-			return nil
-		}
-		return e.err
+		return a.serveStdio(ctx)
 	}
 	if a.instance, err = instance(ctx, a.gate); err != nil {
 		return err

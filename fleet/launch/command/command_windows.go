@@ -1,0 +1,22 @@
+package command
+
+import (
+	"os/exec"
+	"strconv"
+	"syscall"
+)
+
+// shell: cmd.exe takes its command line as it is, quotes and all.
+func shell(command string) *exec.Cmd {
+	cmd := exec.Command("cmd.exe", "/d", "/s", "/c", command)
+	cmd.SysProcAttr = &syscall.SysProcAttr{CmdLine: `cmd.exe /d /s /c "` + command + `"`}
+	return cmd
+}
+
+// apart keeps Ctrl-C in the controller's console from the command.
+func apart(cmd *exec.Cmd) { cmd.SysProcAttr.CreationFlags = syscall.CREATE_NEW_PROCESS_GROUP }
+
+// killGroup ends the process and what it has started; an error says that nothing is left.
+func killGroup(leader int) {
+	_ = exec.Command("taskkill.exe", "/t", "/f", "/pid", strconv.Itoa(leader)).Run()
+}
