@@ -77,9 +77,15 @@ func (m *machine) notCopied(ctx context.Context, b dist.Binary, p place, err err
 		return err
 	}
 	said, _, again := m.script(ctx, m.looking(p))
+	if why := m.way.why(); why != nil {
+		err = why
+	}
+	if again != nil {
+		return fault.New(fault.Unavailable, "copy the agent to %s on %s: the connection ended: %w", p.path, m.way.target, err)
+	}
 	now := p.found(said, b)
 	dir := p.path[:strings.LastIndexByte(p.path, '/')+1]
-	if again == nil && (now.free >= 0 && now.free < b.Size || strings.Contains(err.Error(), "No space left")) {
+	if now.free >= 0 && now.free < b.Size || strings.Contains(err.Error(), "No space left") {
 		return noRoom(m.way.target, dir, now.free, b.Size)
 	}
 	return trouble(fault.Unavailable, "check that user "+m.s.target().user+" may write there, and quotas", "copy the agent to %s on %s: %w", p.path, m.way.target, err)

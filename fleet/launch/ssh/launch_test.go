@@ -16,8 +16,6 @@ import (
 	"github.com/outwork-build/outwork/internal/fault"
 )
 
-func controllerProcess() int { return 1 }
-
 // S1-11, S1-16, S1-18, S1-105: the controller logs in with its own client, puts the agent there once, and writes down each command line.
 func TestLaunch(t *testing.T) {
 	s := newSSHD(t, options{})

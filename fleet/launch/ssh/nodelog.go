@@ -45,7 +45,7 @@ type lines struct {
 	each func(line []byte) // is shown each line too; may be nil
 
 	mu   sync.Mutex
-	rest []byte // guarded by mu
+	rest []byte   // guarded by mu
 	last []string // guarded by mu: the newest lines that are not empty, at most lastLines
 }
 

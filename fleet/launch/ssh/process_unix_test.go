@@ -5,6 +5,7 @@ package ssh_test
 import (
 	"context"
 	"errors"
+	"runtime"
 	"syscall"
 	"testing"
 	"time"
@@ -28,4 +29,14 @@ func awaitDeath(t testing.TB, pid int) {
 			t.Fatalf("process %d lives on", pid)
 		}
 	}
+}
+
+func goarch() string { return runtime.GOARCH }
+
+func kill(t testing.TB, pid int) {
+	t.Helper()
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	awaitDeath(t, pid)
 }

@@ -14,6 +14,7 @@ import (
 	xssh "golang.org/x/crypto/ssh"
 
 	"github.com/outwork-build/outwork/agent/dist"
+	"github.com/outwork-build/outwork/fleet"
 	"github.com/outwork-build/outwork/internal/fault"
 	"github.com/outwork-build/outwork/wire"
 )
@@ -43,18 +44,10 @@ func (m *machine) command(b dist.Binary, p place) string {
 	}
 	line := strings.Join(words, " ")
 	if m.s.prefix != "" {
-		glue := " "
-		if strings.HasSuffix(m.s.prefix, "'") || strings.HasSuffix(m.s.prefix, `"`) || strings.HasSuffix(m.s.prefix, " ") {
-			glue = ""
-		}
-		line = m.s.prefix + glue + line
+		line = m.s.prefix + " " + line
 	}
 	if m.s.suffix != "" {
-		glue := " "
-		if strings.HasPrefix(m.s.suffix, "'") || strings.HasPrefix(m.s.suffix, `"`) || strings.HasPrefix(m.s.suffix, " ") {
-			glue = ""
-		}
-		line += glue + m.s.suffix
+		line += " " + m.s.suffix
 	}
 	if m.platform.shell == posix {
 		line = "cd " + quote(p.root) + " && " + line
@@ -96,6 +89,7 @@ type link struct {
 
 	exited chan struct{} // closed when the agent has ended, or the connection
 	err    error         // why; valid once exited is closed
+	seen   bool          // the agent was seen to end; valid once exited is closed
 	closed sync.Once
 }
 
@@ -124,6 +118,8 @@ func (k *link) wait() {
 	err := k.session.Wait()
 	last := k.said.end()
 	k.err = k.ended(err, last)
+	exit := (*xssh.ExitError)(nil)
+	k.seen = err == nil || errors.As(err, &exit)
 	close(k.exited)
 }
 
@@ -196,6 +192,11 @@ func (k *link) Close() error {
 		_ = k.session.Close()
 		k.m.way.Close()
 		<-k.exited
+		if pid := int(k.pid.Load()); pid != 0 && !k.seen {
+			k.l.mu.Lock()
+			k.l.left[k.m.s.node] = pid
+			k.l.mu.Unlock()
+		}
 	})
 	return nil
 }
@@ -221,20 +222,16 @@ func (k *link) kill() {
 	stop := context.AfterFunc(ctx, func() { k.m.way.giveUp(errors.New("the machine does not answer")) })
 	defer stop()
 	_ = k.session.Signal(xssh.SIGKILL)
-	pid := int(k.pid.Load())
-	if pid != 0 && k.m.platform.os != "windows" {
-		_, _ = k.m.run(ctx, killing(pid), nil)
+	if pid := int(k.pid.Load()); pid != 0 && k.m.platform.os != "windows" {
+		_, _ = k.m.run(ctx, killing(pid, k.m.s.node), nil)
 	}
-	if !k.gone(k.l.cfg.Grace) && pid != 0 {
-		k.l.mu.Lock()
-		k.l.left[k.m.s.node] = pid
-		k.l.mu.Unlock()
-	}
+	k.gone(k.l.cfg.Grace)
 }
 
-// killing is a command that kills an agent, and nothing else that has its process id by now.
-func killing(pid int) string {
-	script := fmt.Sprintf(`case "$( (tr '\0' ' ' < /proc/%[1]d/cmdline || ps -o args= -p %[1]d) 2>/dev/null)" in *" --stdio "*) kill -KILL %[1]d;; esac`, pid)
+// killing is a command that kills the agent of a node, and nothing else that has its process id by now.
+func killing(pid int, n fleet.NodeName) string {
+	script := fmt.Sprintf(`case "$( (tr '\0' ' ' < /proc/%[1]d/cmdline || ps -o args= -p %[1]d) 2>/dev/null)" in *%[2]s*) kill -KILL %[1]d;; esac`,
+		pid, quote("--stdio --name "+string(n)+" --root "))
 	return "sh -c " + quote(script)
 }
 
@@ -249,7 +246,7 @@ func (l *Launcher) endFormer(ctx context.Context, m *machine) error {
 	}
 	ctx, cancel := m.timed(ctx)
 	defer cancel()
-	_, err := m.run(ctx, killing(pid), nil)
+	_, err := m.run(ctx, killing(pid, m.s.node), nil)
 	return err
 }
 
