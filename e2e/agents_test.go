@@ -153,7 +153,7 @@ func (c *cable) set(cut bool) { c.mu.Lock(); c.cut = cut; c.mu.Unlock() }
 // the first attempt's late words are refused, and the build ends well.
 func TestF3Partition(t *testing.T) {
 	t.Parallel()
-	w := world.New(t, "--lease-ttl", "3s", "--lease-grace", "2s", "--hold", "60s", "--heartbeat", "500ms")
+	w := world.New(t, "--lease-ttl", "3s", "--lease-grace", "6s", "--hold", "60s", "--heartbeat", "500ms")
 	c := newCable(t, strings.TrimPrefix(w.URL, "http://"))
 	cut := w.JoinAt("http://"+c.listener.Addr().String(), "cut", "linux", "--executors", "1")
 	oracle := filepath.Join(t.TempDir(), "epochs")

@@ -82,7 +82,7 @@ func TestF1AgentKilledInAStep(t *testing.T) {
 
 // F1b: the machine is gone for good: the loss is found, retryable work runs elsewhere, the rest is LOST and not run again.
 func TestF1bMachineGoneForGood(t *testing.T) {
-	w := world.New(t, "--lease-ttl", "4s", "--lease-grace", "1s", "--hold", "2s", "--heartbeat", "500ms")
+	w := world.New(t, "--lease-ttl", "4s", "--lease-grace", "6s", "--hold", "2s", "--heartbeat", "500ms")
 	a := w.Join("a", "linux")
 	oracle := t.TempDir()
 	once, again := filepath.Join(oracle, "once"), filepath.Join(oracle, "again")

@@ -62,7 +62,7 @@ type Config struct {
 
 	CacheBytes int64         // disk space of stashes, artifacts and other blobs; 0 is 20 GiB
 	LeaseTTL   time.Duration // see queue.Config; 0 is 30 s
-	LeaseGrace time.Duration // 0 is 15 s
+	LeaseGrace time.Duration // 0 is 15 s; less than 6 s is refused
 	HoldWindow time.Duration // 0 is 5 min
 	Heartbeat  time.Duration // between controller and agents; 0 is 10 s
 
@@ -88,6 +88,7 @@ type Server struct {
 	connect  func(w http.ResponseWriter, r *http.Request, node string)
 
 	ledger *sqlite.Ledger
+	ttl    time.Duration // that the queue counts with; see openedWith
 	blobs  *disk.Store
 	logs   *buildlog.Store
 	auth   *auth.Authority
@@ -118,6 +119,9 @@ func (c *Config) defaults() error {
 	ttl, heartbeat := cmp.Or(c.LeaseTTL, 30*time.Second), cmp.Or(c.Heartbeat, 10*time.Second)
 	if ttl <= 2*heartbeat {
 		return fault.New(fault.Invalid, "lease TTL of %v: expected more than twice the heartbeat, which is %v: a heartbeat makes a lease count from the one before it", ttl, heartbeat)
+	}
+	if grace := cmp.Or(c.LeaseGrace, 15*time.Second); grace < minGrace {
+		return fault.New(fault.Invalid, "lease grace of %v: expected at least %v: what runs has 5 s from TERM to KILL when a lease runs out, and its work must not be given out before", grace, minGrace)
 	}
 	return nil
 }
@@ -163,6 +167,14 @@ func (s *Server) open(ctx context.Context) (err error) {
 	if s.ledger, err = sqlite.Open(ctx, c.Data, sqlite.Config{Logger: c.Log.With("room", "store")}); err != nil {
 		return err
 	}
+	ttl := cmp.Or(c.LeaseTTL, 30*time.Second)
+	if s.ttl, err = openedWith(ctx, c.Data, ttl, s.ledger.Tables.Leases.Load); err != nil {
+		return fmt.Errorf("lease TTL: %w", err)
+	}
+	if s.ttl != ttl {
+		c.Log.Warn("leases are open that were given for longer: until a start without any, a silent agent's work is given out again after the longer time",
+			"lease_ttl", ttl, "counted", s.ttl)
+	}
 	if s.logs, err = buildlog.Open(filepath.Join(c.Data, "logs"), buildlog.Config{Logger: c.Log.With("room", "build")}); err != nil {
 		return err
 	}
@@ -193,7 +205,7 @@ func (s *Server) build(registry prometheus.Registerer) (err error) {
 	if err != nil {
 		return err
 	}
-	s.queue, err = queue.New(queue.Config{Ledger: t.Leases, Fleet: s.roster, TTL: c.LeaseTTL, Grace: c.LeaseGrace, HoldWindow: c.HoldWindow,
+	s.queue, err = queue.New(queue.Config{Ledger: t.Leases, Fleet: s.roster, TTL: s.ttl, Grace: c.LeaseGrace, HoldWindow: c.HoldWindow,
 		Now: c.Now, Log: c.Log.With("room", "queue"), Registry: registry})
 	if err != nil {
 		return err

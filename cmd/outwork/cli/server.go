@@ -103,7 +103,7 @@ func (e *env) serverCmd() *cobra.Command {
 	f.DurationVar(&cfg.HoldWindow, "hold", 5*time.Minute, "how long a step whose agent is silent is waited for before it is LOST")
 	f.DurationVar(&cfg.Heartbeat, "heartbeat", 10*time.Second, "how often controller and agents give a sign of life; two missed ones end the connection")
 	f.DurationVar(&cfg.LeaseTTL, "lease-ttl", 30*time.Second, "how long an agent's work is its own after the last sign of life; retryable steps are then killed by their shims")
-	f.DurationVar(&cfg.LeaseGrace, "lease-grace", 15*time.Second, "on top of that, until retryable work is given to another agent")
+	f.DurationVar(&cfg.LeaseGrace, "lease-grace", 15*time.Second, "on top of that, until retryable work is given to another agent; at least 6s")
 	logs.add(c, "info")
 	return c
 }
