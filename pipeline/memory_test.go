@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"sort"
+	"strings"
 	"sync"
 
 	"github.com/outwork-build/outwork/build"
@@ -198,6 +199,17 @@ func (m *memory) full() bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.refused
+}
+
+// journal is the journal of a build as text.
+func (m *memory) journal(id build.ID) string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var b strings.Builder
+	for _, e := range m.journals[id] {
+		b.Write(e.Data)
+	}
+	return b.String()
 }
 
 func (m *memory) journalled(id build.ID) int {

@@ -93,7 +93,10 @@ func (d *driver) anySatisfied(t *interp.Thread, p *jenkinsfile.Post, r reckoning
 
 // rootPost is the post section of the pipeline: a stage of its own, when a condition holds.
 func (d *driver) rootPost(t *interp.Thread, err error) error {
-	if interp.IsFatal(err) || d.p.Post == nil {
+	if d.p.Post == nil {
+		return err
+	}
+	if err = interrupted(t, err); interp.IsFatal(err) {
 		return err
 	}
 	ok, perr := d.anySatisfied(t, d.p.Post, d.reckon(t, nil, err))
@@ -108,6 +111,14 @@ func (d *driver) rootPost(t *interp.Thread, err error) error {
 	})
 }
 
+// interrupted is how a body ended: an interruption that nothing in it has seen is its end too.
+func interrupted(t *interp.Thread, err error) error {
+	if err != nil {
+		return err
+	}
+	return t.Interrupted()
+}
+
 // conditions runs the blocks whose conditions hold, in Jenkins' order, each judged by the result at that moment. An error in a
 // block is printed and remembered, and the others follow. It returns the first error: the one it was given, if any.
 func (d *driver) conditions(t *interp.Thread, p *jenkinsfile.Post, m *step.Mark, err error) error {
@@ -115,6 +126,9 @@ func (d *driver) conditions(t *interp.Thread, p *jenkinsfile.Post, m *step.Mark,
 		for _, b := range p.Blocks {
 			if b.Condition != name {
 				continue
+			}
+			if err = interrupted(t, err); interp.IsFatal(err) {
+				return err
 			}
 			r := d.reckon(t, m, err)
 			ok, perr := r.satisfied(name)

@@ -125,7 +125,10 @@ func (d *driver) work(t *interp.Thread, s *jenkinsfile.Stage) error {
 	} else {
 		err = d.children(t, s, skip{})
 	}
-	if interp.IsFatal(err) || s.Post == nil {
+	if s.Post == nil {
+		return err
+	}
+	if err = interrupted(t, err); interp.IsFatal(err) {
 		return err
 	}
 	r := d.reckon(t, t.Scope().Mark, err)

@@ -93,6 +93,18 @@ func (t *Thread) takeInterrupt() *value.Exception {
 	return &e
 }
 
+// Interrupted returns what interrupts the thread now, nil when nothing does. It is for whoever judges by the end of a body what
+// follows: an interruption that came when the body's last effect was about to end well has not been seen by anybody.
+func (t *Thread) Interrupted() error {
+	if f := t.p.fatal.Load(); f != nil {
+		return f
+	}
+	if e := t.takeInterrupt(); e != nil {
+		return e
+	}
+	return nil
+}
+
 // Interruptible implements step.Thread.
 func (t *Thread) Interruptible(run func(step.Interrupter) (value.Value, error)) (value.Value, error) {
 	b := &body{p: t.p, id: t.place(".", "body"), depth: len(t.bodies) + 1}
