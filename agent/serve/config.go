@@ -30,9 +30,18 @@ type Config struct {
 	Stdio bool   // serve stdin and stdout instead of dialling
 	Text  bool   // with Stdio: by text framing, for a terminal or telnet
 
-	Token string // one-use join token; needed only before the agent has a credential of its own
-	Name  string // the node's name; "" is the host name
-	Root  string // the agent's folder; "" is ~/.outwork/agent
+	TCP    bool   // dial the controller's port for agents instead of its HTTP port; so do Tunnel and Direct
+	Tunnel string // HOST:PORT, HOST: or :PORT to dial instead of where the controller says that port is
+	Direct string // HOST:PORT of that port; the controller is not asked
+	Pin    string // the controller's key, see wire/tcp.Pin; "" is the one met first over TCP, and a CA's word over HTTPS
+
+	Token   string      // one-use join token; needed only before the agent has a credential of its own. @FILE reads it there
+	Secret  string      // the credential itself, for an agent that keeps none; or a join token. @FILE reads it there
+	Header  http.Header // added to HTTP requests, for a reverse proxy that wants it
+	Ignored []string    // options of Jenkins' agent that were given and mean nothing here, to be told once in the log
+
+	Name string // the node's name; "" is the host name
+	Root string // the agent's folder; "" is ~/.outwork/agent
 
 	// Proposed at the join; the controller uses them only when it makes the node, later they are its administrator's.
 	Labels      []string
@@ -67,10 +76,17 @@ type Machine interface {
 
 // Bind makes flags of the settings a person gives. The environment variable OUTWORK_X stands for the flag x; a flag wins.
 func (c *Config) Bind(fs *flag.FlagSet, getenv func(string) string) error {
-	b := binder{fs: fs, getenv: getenv}
+	b := binder{fs: fs, getenv: compatEnv(getenv)}
 	b.text(&c.URL, "url", "the controller's `address`")
 	c.inherited = c.URL
-	b.text(&c.Token, "token", "one-use join `token`; needed only the first time")
+	c.Ignored = ignoredEnv(getenv)
+	b.text(&c.Token, "token", "one-use join `token`, or @FILE with it; needed only the first time")
+	b.text(&c.Secret, "secret", "the agent's `credential` instead of the one in its folder, or a join token, or @FILE with either")
+	b.flag(&c.TCP, "tcp", "dial the controller's port for agents instead of its HTTP port")
+	b.text(&c.Tunnel, "tunnel", "`HOST:PORT`, HOST: or :PORT to dial for the controller's port for agents; implies --tcp")
+	b.text(&c.Direct, "direct", "`HOST:PORT` of the controller's port for agents, without asking --url for it; implies --tcp")
+	b.text(&c.Pin, "pin", "the controller's key, `sha256:…`, as it prints it; no other is taken, over HTTPS besides what a CA vouches for")
+	b.header(&c.Header, "header", "`NAME=VALUE` added to HTTP requests, for a reverse proxy that wants it; may be repeated")
 	b.text(&c.Name, "name", "`name` of the node; default the host name")
 	b.text(&c.Root, "root", "`folder` of the agent; default ~/.outwork/agent")
 	b.list(&c.Labels, "labels", "`labels` proposed for the node, separated by spaces or commas")
@@ -134,6 +150,21 @@ func (b *binder) list(p *[]string, name, usage string) {
 	b.env(name)
 }
 
+func (b *binder) header(p *http.Header, name, usage string) {
+	b.fs.Func(name, usage, func(s string) error {
+		k, v, ok := strings.Cut(s, "=")
+		if !ok || k == "" {
+			return fault.New(fault.Invalid, "%q: expected NAME=VALUE", s)
+		}
+		if *p == nil {
+			*p = http.Header{}
+		}
+		p.Add(strings.TrimSpace(k), strings.TrimSpace(v))
+		return nil
+	})
+	b.env(name)
+}
+
 // fill sets defaults and checks the rest.
 func (c *Config) fill() error {
 	if c.Stdio && c.URL == c.inherited {
@@ -144,7 +175,7 @@ func (c *Config) fill() error {
 		return fault.New(fault.Invalid, "--stdio and --url: expected one of them")
 	case c.Text && !c.Stdio:
 		return fault.New(fault.Invalid, "--text is for --stdio")
-	case !c.Stdio && c.URL == "":
+	case !c.Stdio && c.URL == "" && c.Direct == "":
 		return fault.New(fault.Invalid, "--url is missing: give the controller's address, or --stdio")
 	case c.Executors < 0:
 		return fault.New(fault.Invalid, "--executors %d: expected 0 or more", c.Executors)
@@ -152,6 +183,9 @@ func (c *Config) fill() error {
 		return fault.New(fault.Invalid, "--mode %q: expected normal or exclusive", c.Mode)
 	}
 	if err := c.fillAddress(); err != nil {
+		return err
+	}
+	if err := c.fillDial(); err != nil {
 		return err
 	}
 	if c.Root == "" {
@@ -187,7 +221,7 @@ func (c *Config) fill() error {
 }
 
 func (c *Config) fillAddress() error {
-	if c.Stdio {
+	if c.Stdio || c.URL == "" {
 		return nil
 	}
 	u, err := url.Parse(c.URL)

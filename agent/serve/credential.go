@@ -14,6 +14,7 @@ import (
 
 	"github.com/outwork-build/outwork/api"
 	"github.com/outwork-build/outwork/internal/fault"
+	"github.com/outwork-build/outwork/wire/tcp"
 	"github.com/outwork-build/outwork/wire/websocket"
 )
 
@@ -25,6 +26,8 @@ type credential struct {
 	URL        string `json:"url"` // of the controller that gave it; it is sent to no other
 	Name       string `json:"name"`
 	Credential string `json:"credential"`
+	// Pin is the controller's key on its port for agents, once the agent has been there; "" before.
+	Pin tcp.Pin `json:"pin,omitempty"`
 }
 
 // loadCredential returns the one for url, or nil when the agent has to join first.
@@ -82,9 +85,9 @@ func join(ctx context.Context, c Config) (*credential, error) {
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("Accept", "application/json")
-	t := websocket.DialConfig{TLS: c.TLS, Proxy: c.Proxy}.Transport()
-	defer t.CloseIdleConnections()
-	resp, err := (&http.Client{Transport: t, CheckRedirect: websocket.NoRedirect}).Do(req)
+	client := c.client()
+	defer client.CloseIdleConnections()
+	resp, err := client.Do(req)
 	if err != nil {
 		return nil, fault.New(fault.Unavailable, "join: %w", err)
 	}

@@ -63,7 +63,11 @@ func Main(args []string, getenv func(string) string, stdout, stderr io.Writer) i
 		return complain(stderr, err)
 	}
 	show := fs.Bool("version", false, "print the version and exit")
-	err := fs.Parse(args)
+	args, ignored, err := Compat(args)
+	if err == nil {
+		err = fs.Parse(args)
+	}
+	c.Ignored = append(c.Ignored, ignored...)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
 		fmt.Fprint(stdout, usage)
@@ -72,11 +76,12 @@ func Main(args []string, getenv func(string) string, stdout, stderr io.Writer) i
 		return ExitOK
 	case err != nil:
 		return complain(stderr, fault.With(fault.Invalid, err))
-	case fs.NArg() > 0:
-		return complain(stderr, fault.New(fault.Invalid, "unexpected argument %q", fs.Arg(0)))
 	case *show:
 		fmt.Fprintln(stdout, c.Version)
 		return ExitOK
+	}
+	if err := c.Arguments(fs.Args()); err != nil {
+		return complain(stderr, err)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"os"
 	"time"
 
@@ -13,6 +12,7 @@ import (
 	"github.com/outwork-build/outwork/internal/fault"
 	"github.com/outwork-build/outwork/internal/lifecycle"
 	"github.com/outwork-build/outwork/wire"
+	"github.com/outwork-build/outwork/wire/tcp"
 	"github.com/outwork-build/outwork/wire/websocket"
 )
 
@@ -33,6 +33,9 @@ func Run(ctx context.Context, c Config) error {
 	}
 	if err := os.MkdirAll(c.Root, 0o700); err != nil {
 		return fault.New(fault.Invalid, "--root: %w", err)
+	}
+	if len(c.Ignored) > 0 {
+		c.Logger.Warn("options of Jenkins' agent that mean nothing here", "ignored", c.Ignored)
 	}
 	a := &program{cfg: c, up: &uplink{}, pause: newPause(c)}
 	machine, err := c.Machine(c, newStore(a.up))
@@ -130,29 +133,13 @@ func final(err error) bool {
 	return false
 }
 
-// dial joins if need be, and dials.
-func (a *program) dial(ctx context.Context) (wire.Link, error) {
-	if err := a.obtain(ctx); err != nil {
-		return nil, err
-	}
-	link, err := websocket.Dial(ctx, websocket.DialConfig{
-		URL:   a.cfg.URL + "/api/v1/agents/connect",
-		TLS:   a.cfg.TLS,
-		Proxy: a.cfg.Proxy,
-		Header: http.Header{
-			"Authorization":          {"Bearer " + a.cred.Credential},
-			websocket.InstanceHeader: {a.instance},
-		},
-	})
-	if fault.Is(err, fault.Unauthenticated) {
-		return nil, a.revoked(err)
-	}
-	return link, err
-}
-
 // obtain makes sure that there is a credential.
 func (a *program) obtain(ctx context.Context) (err error) {
 	if a.cred != nil {
+		return nil
+	}
+	if a.cfg.Secret != "" {
+		a.cred = &credential{URL: a.cfg.URL, Name: a.cfg.Name, Credential: a.cfg.Secret}
 		return nil
 	}
 	if !a.joined {
@@ -185,9 +172,10 @@ func (a *program) converse(ctx context.Context, open func(context.Context) (wire
 	link, err := open(ctx)
 	if err != nil {
 		e := ending{err: err}
-		var refusal *websocket.Refusal
-		if errors.As(err, &refusal) {
-			e.retryAfter = refusal.RetryAfter
+		if r, ok := errors.AsType[*websocket.Refusal](err); ok {
+			e.retryAfter = r.RetryAfter
+		} else if r, ok := errors.AsType[*tcp.Refusal](err); ok {
+			e.retryAfter = r.RetryAfter
 		}
 		return e
 	}

@@ -28,6 +28,7 @@ import (
 	"github.com/outwork-build/outwork/api"
 	"github.com/outwork-build/outwork/cas/memory"
 	"github.com/outwork-build/outwork/cas/reapi"
+	"github.com/outwork-build/outwork/wire/tcp"
 	"github.com/outwork-build/outwork/wire/websocket"
 )
 
@@ -84,13 +85,14 @@ type controller struct {
 	t     testing.TB
 	conns chan *remote.Conn
 
-	mu      sync.Mutex // guards the rest
-	options remote.Options
-	tokens  map[string]bool // token → not used yet
-	creds   map[string]string
-	joins   []api.Join
-	refusal func(w http.ResponseWriter) bool // answers instead when it says so
-	future  atomic.Bool                      // greets as a version does that this one cannot speak with
+	mu       sync.Mutex // guards the rest
+	options  remote.Options
+	tokens   map[string]bool // token → not used yet
+	creds    map[string]string
+	joins    []api.Join
+	refusal  func(w http.ResponseWriter) bool // answers instead when it says so
+	endpoint tcp.Endpoint                     // as the controller tells it
+	future   atomic.Bool                      // greets as a version does that this one cannot speak with
 }
 
 func newController(t testing.TB, tls bool) *controller {
@@ -102,6 +104,11 @@ func newController(t testing.TB, tls bool) *controller {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /api/v1/agents/join", c.join)
 	mux.HandleFunc("GET /api/v1/agents/connect", c.connect)
+	mux.HandleFunc("GET "+tcp.EndpointPath, func(w http.ResponseWriter, r *http.Request) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.endpoint.ServeHTTP(w, r)
+	})
 	c.Server = httptest.NewUnstartedServer(mux)
 	c.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelInfo)
 	if tls {

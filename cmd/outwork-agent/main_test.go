@@ -16,14 +16,14 @@ var linked = []string{
 	"api", "api/agentpb",
 	"cas", "cas/remote", "cas/tree",
 	"cmd/outwork-agent",
-	"internal/fault", "internal/lifecycle", "internal/version",
-	"wire", "wire/mux", "wire/rpc", "wire/stdio", "wire/websocket",
+	"internal/connect", "internal/fault", "internal/lifecycle", "internal/version",
+	"wire", "wire/mux", "wire/rpc", "wire/stdio", "wire/tcp", "wire/text", "wire/websocket",
 }
 
 // foreign are the modules it may link.
 var foreign = []string{
 	"github.com/bazelbuild/remote-apis", "github.com/coder/websocket", "github.com/google/uuid", "github.com/hashicorp/yamux",
-	"golang.org/x/net", "golang.org/x/sync", "golang.org/x/sys", "golang.org/x/text",
+	"golang.org/x/net", "golang.org/x/sync", "golang.org/x/sys", "golang.org/x/term", "golang.org/x/text",
 	"google.golang.org/genproto/googleapis/api", "google.golang.org/genproto/googleapis/bytestream", "google.golang.org/genproto/googleapis/rpc",
 	"google.golang.org/grpc", "google.golang.org/protobuf", "cloud.google.com/go/longrunning",
 }

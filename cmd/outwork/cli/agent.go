@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"flag"
 
 	"github.com/spf13/cobra"
@@ -8,6 +9,16 @@ import (
 	"github.com/outwork-build/outwork/agent/serve"
 	"github.com/outwork-build/outwork/internal/version"
 )
+
+// agentArgs lets the command line of Jenkins' agent stand after the verb.
+func (e *env) agentArgs(args []string) []string {
+	if len(args) == 0 || args[0] != "agent" {
+		return args
+	}
+	var own []string
+	own, e.agentIgnored, e.agentErr = serve.Compat(args[1:])
+	return append([]string{"agent"}, own...)
+}
 
 func (e *env) agentCmd() *cobra.Command {
 	cfg := serve.Config{Version: version.String()}
@@ -20,11 +31,12 @@ func (e *env) agentCmd() *cobra.Command {
 			"kept in its folder. Steps outlive the agent: stop it, upgrade it, start it again, and running steps go on.\n" +
 			"Every flag has an environment variable: --url is OUTWORK_URL, --token is OUTWORK_TOKEN, and so on.",
 		Example: "  outwork agent --url https://ci.example.org --token owj_… --name mac-1 --labels 'mac xcode'\n  ssh build1 outwork agent --stdio",
-		Args:    exactly(0, "no argument"),
-		RunE: func(c *cobra.Command, _ []string) error {
-			if bad != nil {
-				return bad
+		Args:    cobra.ArbitraryArgs,
+		RunE: func(c *cobra.Command, args []string) error {
+			if err := cmp.Or(bad, e.agentErr, cfg.Arguments(args)); err != nil {
+				return err
 			}
+			cfg.Ignored = append(cfg.Ignored, e.agentIgnored...)
 			log, err := logs.logger(e.err)
 			if err != nil {
 				return err

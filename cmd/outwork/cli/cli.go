@@ -103,6 +103,9 @@ type env struct {
 	token    string
 	config   string
 	again    <-chan struct{} // closed when a second interrupt came; nil never comes
+
+	agentIgnored []string // what stood in the agent verb's arguments for Jenkins' agent, and means nothing
+	agentErr     error    // why these could not be read
 }
 
 // Main runs the command line and returns the process's exit code.
@@ -133,7 +136,7 @@ func run(ctx context.Context, args []string, e *env) int {
 	out := &counted{Writer: e.out}
 	e.out = out
 	root := e.root()
-	root.SetArgs(args)
+	root.SetArgs(e.agentArgs(args))
 	verb, err := root.ExecuteContextC(ctx)
 	if err == nil && e.json && out.n == 0 { // a verb that has nothing to show
 		_, err = fmt.Fprintln(e.out, "{}")
