@@ -285,9 +285,9 @@ type proxied struct {
 
 func (p *proxied) Read(b []byte) (int, error) {
 	n, err := p.Link.Read(b)
-	if err != nil && err != io.EOF {
+	if err != nil {
 		if last := p.said.end(); last != "" {
-			err = fmt.Errorf("%w: %s", err, last)
+			err = fmt.Errorf("proxyCommand ended (%w): %s", err, last)
 		}
 	}
 	return n, err

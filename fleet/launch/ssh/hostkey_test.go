@@ -171,7 +171,7 @@ func (s *sshd) exchangeHostKey() {
 	}
 	s.keygen("host", "-t", "ed25519", "-N", "")
 	s.log = &buffer{}
-	s.start("")
+	s.start(options{})
 }
 
 // With approve=true a key waits until somebody has looked at it; another one in the meantime cannot be approved in its place.

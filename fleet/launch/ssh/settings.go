@@ -280,6 +280,9 @@ func (r *reader) jump(n int, text string, machine access, conf *clientConfig, ho
 	if h.user != "" {
 		or.user = h.user
 	}
+	if h.knownHosts != "" {
+		or.knownHosts = h.knownHosts
+	}
 	if len(h.identities) > 0 {
 		or.identities = h.identities
 	}

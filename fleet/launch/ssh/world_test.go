@@ -100,6 +100,7 @@ type options struct {
 	conf    string // more lines of sshd_config; the first value of a keyword counts
 	noSFTP  bool
 	netns   string // runs in it
+	mount   string // options of a tmpfs on DIR/small, in a mount namespace of its own
 	address string // instead of 127.0.0.1
 	port    int    // instead of a free one
 }
@@ -145,7 +146,7 @@ MaxStartups 100:30:200
 LogLevel VERBOSE
 SetEnv HOME=%s
 %s`, o.conf, s.port, s.host, s.dir, s.dir, s.home, subsystem))
-	s.start(o.netns)
+	s.start(o)
 	return s
 }
 
@@ -158,11 +159,19 @@ func freePort(t testing.TB) int {
 	return l.Addr().(*net.TCPAddr).Port
 }
 
-func (s *sshd) start(netns string) {
+func (s *sshd) start(o options) {
 	s.t.Helper()
 	argv := []string{path("sshd"), "-D", "-e", "-f", filepath.Join(s.dir, "sshd_config")}
-	if netns != "" {
-		argv = append([]string{"ip", "netns", "exec", netns}, argv...)
+	if o.netns != "" {
+		argv = append([]string{path("ip"), "netns", "exec", o.netns}, argv...)
+	}
+	if o.mount != "" {
+		small := filepath.Join(s.dir, "small")
+		if err := os.Mkdir(small, 0o755); err != nil {
+			s.t.Fatal(err)
+		}
+		script := `d=$1; shift; mount -t tmpfs -o ` + o.mount + ` tmpfs "$d" && exec "$@"`
+		argv = append([]string{"unshare", "--mount", "--propagation", "private", "sh", "-c", script, "sh", small}, argv...)
 	}
 	s.cmd = exec.Command(argv[0], argv[1:]...)
 	s.cmd.Stderr, s.cmd.WaitDelay = s.log, time.Second
