@@ -247,24 +247,27 @@ func TestCompat(t *testing.T) {
 
 // A real agent process, started as Jenkins' inbound agent images start theirs. S0-24, S1-40
 func TestStartedLikeJenkins(t *testing.T) {
-	c := newController(t, false)
-	address, pin := c.openPort(t)
-	c.mu.Lock()
-	c.creds["owa_given"] = "n"
-	c.mu.Unlock()
 	for name, s := range map[string]struct {
 		env, args []string
 		ignored   string // what is said to mean nothing
 	}{
-		"environment":         {env: []string{"JENKINS_URL=" + c.URL, "JENKINS_SECRET=owa_given", "JENKINS_AGENT_NAME=n", "JENKINS_WEB_SOCKET=true", "JENKINS_JAVA_OPTS=-Xmx1g"}, ignored: "JENKINS_JAVA_OPTS"},
-		"arguments":           {args: []string{"-url", c.URL, "-workDir", t.TempDir(), "-jar-cache", "/x", "owa_given", "n"}, ignored: "-jar-cache"},
-		"options":             {args: []string{"-jnlpUrl", c.URL + "/computer/n/jenkins-agent.jnlp", "-secret", "owa_given", "-loggingConfig", "x"}, ignored: "-loggingConfig"},
-		"tunnel":              {env: []string{"JENKINS_TUNNEL=" + address, "OUTWORK_PIN=" + string(pin)}, args: []string{"-url", c.URL, "-name", "n", "-secret", "owa_given", "-protocols", "JNLP4-connect"}, ignored: "-protocols"},
-		"direct, environment": {env: []string{"JENKINS_DIRECT_CONNECTION=" + address, "JENKINS_INSTANCE_IDENTITY=MIIB", "JENKINS_SECRET=owa_given", "JENKINS_NAME=n", "OUTWORK_PIN=" + string(pin)}, ignored: "JENKINS_INSTANCE_IDENTITY"},
+		"environment":         {env: []string{"JENKINS_URL=$URL", "JENKINS_SECRET=owa_given", "JENKINS_AGENT_NAME=n", "JENKINS_WEB_SOCKET=true", "JENKINS_JAVA_OPTS=-Xmx1g"}, ignored: "JENKINS_JAVA_OPTS"},
+		"arguments":           {args: []string{"-url", "$URL", "-workDir", t.TempDir(), "-jar-cache", "/x", "owa_given", "n"}, ignored: "-jar-cache"},
+		"options":             {args: []string{"-jnlpUrl", "$URL/computer/n/jenkins-agent.jnlp", "-secret", "owa_given", "-loggingConfig", "x"}, ignored: "-loggingConfig"},
+		"tunnel":              {env: []string{"JENKINS_TUNNEL=$ADDRESS", "OUTWORK_PIN=$PIN", "JENKINS_SECRET=owa_given"}, args: []string{"-url", "$URL", "-name", "n", "-secret", "owa_given", "-protocols", "JNLP4-connect"}, ignored: "-protocols"},
+		"direct, environment": {env: []string{"JENKINS_DIRECT_CONNECTION=$ADDRESS", "JENKINS_INSTANCE_IDENTITY=MIIB", "JENKINS_SECRET=owa_given", "JENKINS_NAME=n", "OUTWORK_PIN=$PIN"}, ignored: "JENKINS_INSTANCE_IDENTITY"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if name == "tunnel" {
-				s.env = append(s.env, "JENKINS_SECRET=owa_given") // as the image has it
+			c := newController(t, false)
+			address, pin := c.openPort(t)
+			c.mu.Lock()
+			c.creds["owa_given"] = "n"
+			c.mu.Unlock()
+			fill := strings.NewReplacer("$URL", c.URL, "$ADDRESS", address, "$PIN", string(pin))
+			for _, words := range [][]string{s.env, s.args} {
+				for i := range words {
+					words[i] = fill.Replace(words[i])
+				}
 			}
 			p := startAgent(t, append(s.env, "OUTWORK_ROOT="+t.TempDir()), s.args...)
 			if h := c.next(t).Hello(); h.Name != "n" {
@@ -275,7 +278,7 @@ func TestStartedLikeJenkins(t *testing.T) {
 			}
 		})
 	}
-	if p := startAgent(t, nil, "-url", c.URL, "one"); p.code(t) != serve.ExitRefused {
+	if p := startAgent(t, nil, "-url", "http://127.0.0.1:1", "one"); p.code(t) != serve.ExitRefused {
 		t.Errorf("one argument: %s", p.log)
 	}
 }

@@ -12,8 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"github.com/outwork-build/outwork/fleet"
 	"github.com/outwork-build/outwork/fleet/launch/inbound"
 	"github.com/outwork-build/outwork/internal/fault"
@@ -21,8 +19,6 @@ import (
 	"github.com/outwork-build/outwork/wire/mux"
 	"github.com/outwork-build/outwork/wire/websocket"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 var _ fleet.Waiter = (*inbound.Hub)(nil)
 
