@@ -60,6 +60,7 @@ type lease struct {
 	graves   *os.File // the ids of forgotten steps; nil while none is
 	torn     bool     // its last line is cut off
 	around   surroundings
+	shell    shell
 	scripts  []string      // files in Tmp for the scripts of steps to come
 	texts    int           // the highest number a script was named by
 	link     *link         // nil while there is no shim

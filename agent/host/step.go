@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -180,12 +181,28 @@ func (l *lease) prepare(r agent.StartRequest, st *step) (*shim.Start, error) {
 	m := &shim.Start{Argv: argv, Dir: dir, Limit: limit}
 	var path string
 	m.Env, m.Over, path = l.environ(r.Env, dir, st.key)
-	m.Path = lookPath(argv[0], dir, path)
+	m.Path = l.program(argv[0], dir, path, r.Script != nil)
 	if r.Capture {
 		m.Capture, m.Stdout = l.stdout(st), maxCapture
 	}
 	return m, nil
 }
+
+// program finds a step's program in its own PATH. An interpreter that was found stays the lease's for the same PATH as long as
+// it is there: looking through the folders of a long PATH for each script is dear. Call it with l.mu held.
+func (l *lease) program(name, dir, path string, interpreter bool) string {
+	if interpreter && l.shell.name == name && l.shell.path == path && there(l.shell.found) {
+		return l.shell.found
+	}
+	found := lookPath(name, dir, path)
+	if interpreter && filepath.IsAbs(found) && !strings.HasPrefix(found, dir) {
+		l.shell = shell{name, path, found}
+	}
+	return found
+}
+
+// shell is an interpreter that was found in a PATH.
+type shell struct{ name, path, found string }
 
 // stdout is the file that takes a captured stdout.
 func (l *lease) stdout(st *step) string { return filepath.Join(l.dir, st.key+stdoutSuffix) }

@@ -36,6 +36,9 @@ func lookPath(name, dir, path string) string {
 	return ""
 }
 
+// there reports whether a program that lookPath found is still there.
+func there(path string) bool { return unix.Access(path, unix.X_OK) == nil }
+
 func isFull(err error) bool {
 	return errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT)
 }

@@ -16,6 +16,9 @@ func lookPath(name, _, _ string) string {
 	return name
 }
 
+// there reports whether a program that lookPath found is still there: it is looked for each time.
+func there(string) bool { return false }
+
 func isFull(err error) bool {
 	return errors.Is(err, windows.ERROR_DISK_FULL) || errors.Is(err, windows.ERROR_HANDLE_DISK_FULL)
 }

@@ -17,7 +17,7 @@ const (
 	// forgetPause is how long a Forget waits for a Run of its lease that takes it along.
 	forgetPause = 100 * time.Millisecond
 	// startedPause is how long the agent waits for something better to say than that a step was started.
-	startedPause = 5 * time.Millisecond
+	startedPause = 25 * time.Millisecond
 )
 
 // Run implements agent.Runner. What waits to be forgotten in the lease goes along.

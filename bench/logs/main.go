@@ -29,6 +29,7 @@ import (
 
 func main() {
 	host.MaybeShim()
+	host.Relax()
 	if len(os.Args) > 1 && os.Args[1] == "agent" {
 		os.Exit(serve.Main(os.Args[2:], os.Getenv, os.Stdout, os.Stderr))
 	}

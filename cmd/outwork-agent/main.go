@@ -10,5 +10,6 @@ import (
 
 func main() {
 	host.MaybeShim()
+	host.Relax()
 	os.Exit(serve.Main(os.Args[1:], os.Getenv, os.Stdout, os.Stderr))
 }

@@ -37,14 +37,11 @@ func (p *pump) over() bool {
 
 // newPump returns a running pump and the write end for the process, which the caller closes after the start.
 func newPump(to *spool) (*pump, *os.File, error) {
-	r, w, err := os.Pipe()
+	r, w, err := pipe()
 	if err != nil {
 		return nil, nil, err
 	}
 	raw, err := r.SyscallConn()
-	if err == nil {
-		err = setBlocking(w)
-	}
 	if err != nil {
 		_ = r.Close()
 		_ = w.Close()
@@ -53,19 +50,6 @@ func newPump(to *spool) (*pump, *os.File, error) {
 	p := &pump{r: r, raw: raw, to: to, done: make(chan struct{})}
 	go p.run()
 	return p, w, nil
-}
-
-// setBlocking undoes what os.Pipe did: programs expect that a write waits.
-func setBlocking(f *os.File) error {
-	raw, err := f.SyscallConn()
-	if err != nil {
-		return err
-	}
-	var serr error
-	if err := raw.Control(func(fd uintptr) { serr = unix.SetNonblock(int(fd), false) }); err != nil {
-		return err
-	}
-	return serr
 }
 
 // run reads until every process that holds the pipe is gone, or close. After the step's end it reads on and the spool

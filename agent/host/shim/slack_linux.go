@@ -5,23 +5,55 @@ import (
 	"os/exec"
 	"runtime"
 	"strconv"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
 
-// Go's monitor thread sleeps for 20 µs at a time while anything runs. A shim runs often and briefly, and many of them side by
-// side spent a seventh of their time there. So its timers may be late by shimSlack, and the monitor with them; the steps get the
-// slack that the agent had.
+// Go's monitor thread sleeps for 20 µs at a time while anything runs. Programs that run often and briefly, as a shim, an agent and
+// a controller do, spent a fifth of their time there. So their timers may be late by a millisecond, and the monitor with them. What
+// they run for others has the slack that they were started with.
 const (
-	shimSlack = 1_000_000 // nanoseconds
-	envSlack  = "OUTWORK_SHIM_SLACK"
+	lateSlack = 1_000_000 // nanoseconds
+	// envSlack holds the slack that this program was started with.
+	envSlack = "OUTWORK_TIMER_SLACK"
 )
 
-// startSlack starts a shim that inherits its slack.
-func startSlack(cmd *exec.Cmd) error {
-	runtime.LockOSThread() // the slack is a thread's, and inherited from the one that forks
+// Relax executes the program again with late timers, unless it has them. A thread's slack is its own, and inherited from the one
+// that made it: later than this it would be too late for the monitor.
+func Relax() {
+	if os.Getenv(envSlack) != "" {
+		return
+	}
+	exe, err := os.Executable()
+	if err != nil {
+		return
+	}
+	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	if own, err := unix.PrctlRetInt(unix.PR_GET_TIMERSLACK, 0, 0, 0, 0); err == nil && own > 0 && setSlack(shimSlack) {
+	own, ok := raiseSlack()
+	if !ok {
+		return
+	}
+	_ = syscall.Exec(exe, os.Args, append(os.Environ(), envSlack+"="+strconv.Itoa(own))) // returns only when it fails
+	setSlack(own)
+}
+
+// raiseSlack makes this thread's timers late, and returns what they were.
+func raiseSlack() (own int, ok bool) {
+	own, err := unix.PrctlRetInt(unix.PR_GET_TIMERSLACK, 0, 0, 0, 0)
+	return own, err == nil && own > 0 && own < lateSlack && setSlack(lateSlack)
+}
+
+// startSlack starts a shim, whose timers are late.
+func startSlack(cmd *exec.Cmd) error {
+	if own := os.Getenv(envSlack); own != "" { // so are this program's
+		cmd.Env = append(cmd.Env, envSlack+"="+own)
+		return cmd.Start()
+	}
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	if own, ok := raiseSlack(); ok {
 		defer setSlack(own)
 		cmd.Env = append(cmd.Env, envSlack+"="+strconv.Itoa(own))
 	}
@@ -37,7 +69,7 @@ func ordinarySlack() func() {
 	runtime.LockOSThread()
 	setSlack(own)
 	return func() {
-		setSlack(shimSlack)
+		setSlack(lateSlack)
 		runtime.UnlockOSThread()
 	}
 }
