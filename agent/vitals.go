@@ -22,4 +22,6 @@ type Space struct {
 	Path  string // a folder on it
 	Free  int64  // bytes an unprivileged user can still write
 	Total int64  // bytes
+	// Age is how long before Vitals.Clock it was measured. It grows while the file system does not answer.
+	Age time.Duration
 }
