@@ -106,10 +106,13 @@ func (u *run) fillParams(ps []build.Parameter) {
 // Output implements step.Run. The text of a thread ("b:" and its path) is cut into one stream for each stretch in a stage, so that
 // every line belongs to its stage, and another when timestamps begin or end; a stretch is named by where it begins, which is the same on replay.
 func (u *run) Output(a step.Address, stage string) step.Stream {
+	var s step.Stream
 	if strings.HasPrefix(string(a), "b:") {
-		return &stretch{u: u, thread: string(a), stage: stage}
+		s = &stretch{u: u, thread: string(a), stage: stage}
+	} else {
+		s = u.out.Stream(string(a), stage)
 	}
-	return u.out.Stream(string(a), stage)
+	return heard{s, &u.listeners, string(a)}
 }
 
 // stretch is what a thread prints while it stands in one stage. When the run is to be stopped it takes nothing any more: what

@@ -29,14 +29,15 @@ type run struct {
 	id  build.ID
 	log *slog.Logger
 
-	job    build.Job
-	source *build.Source
-	out    *log.Log
-	env    *environment
-	params *value.Map // the global; belongs to the baton's holder
-	stages *stages
-	nodes  *nodes
-	ctx    context.Context // of execute: ends when the controller stops, or when the journal cannot be written
+	job       build.Job
+	source    *build.Source
+	out       *log.Log
+	env       *environment
+	params    *value.Map // the global; belongs to the baton's holder
+	stages    *stages
+	nodes     *nodes
+	listeners listeners
+	ctx       context.Context // of execute: ends when the controller stops, or when the journal cannot be written
 
 	mu         sync.Mutex // guards all below
 	record     build.Build

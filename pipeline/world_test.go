@@ -49,7 +49,8 @@ func newWorld(t testing.TB) *world {
 	return w
 }
 
-// process is what the machines run: "fail N" ends with code N, "hang" runs until it is stopped, all else prints and ends.
+// process is what the machines run: "fail N" ends with code N, "hang" runs until it is stopped, "chat" says something every 40 s
+// for 4 min, all else prints and ends.
 func process(ctx context.Context, r agent.StartRequest, out io.Writer) agent.Exit {
 	script := string(r.Script)
 	fmt.Fprintf(out, "did %s\n", script)
@@ -59,6 +60,15 @@ func process(ctx context.Context, r agent.StartRequest, out io.Writer) agent.Exi
 		<-ctx.Done()
 		fmt.Fprintln(out, "Terminated")
 		return agent.Exit{Code: 143}
+	case script == "chat":
+		for range 6 {
+			select {
+			case <-ctx.Done():
+				return agent.Exit{Code: 143}
+			case <-time.After(40 * time.Second):
+				fmt.Fprintln(out, "still here")
+			}
+		}
 	default:
 		_, _ = fmt.Sscanf(script, "fail %d", &code)
 	}

@@ -5,19 +5,21 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/outwork-build/outwork/pipeline/step"
 	"github.com/outwork-build/outwork/pipeline/value"
 )
 
-// Timeout is `timeout(time: 5, unit: 'MINUTES') { … }`. Its deadline is kept: a restart does not grant more time.
+// Timeout is `timeout(time: 5, unit: 'MINUTES') { … }`. Its deadline is kept: a restart does not grant more time. With activity the
+// time counts from the last output of the body; while no controller runs there is none to hear of, so a restart counts as one.
 type Timeout struct{}
 
 // Spec implements step.Step.
 func (Timeout) Spec() step.Spec {
 	return step.Spec{Name: "timeout", Sole: "time", Block: true, Option: true, Doc: "end the body when it takes too long",
-		Params: []step.Param{{Name: "time", Type: step.Int, Required: true}, unitParam("MINUTES")}}
+		Params: []step.Param{{Name: "time", Type: step.Int, Required: true}, unitParam("MINUTES"), {Name: "activity", Type: step.Boolean, Default: false}}}
 }
 
 func unitParam(def string) step.Param {
@@ -31,12 +33,16 @@ func (Timeout) Run(t step.Thread, c *step.Call) (value.Value, error) {
 	if err != nil {
 		return nil, err
 	}
-	end, err := deadline(t, d, "deadline")
-	if err != nil {
-		return nil, err
+	timer := &alarm{run: t.Run(), address: t.Address(), stage: t.Scope().StageID, stamps: t.Scope().Timestamps}
+	if c.Bool("activity") {
+		timer.quiet = d
+		t.Print("Timeout set to expire after " + Span(d) + " without activity")
+	} else {
+		if timer.end, err = deadline(t, d, "deadline"); err != nil {
+			return nil, err
+		}
+		t.Print("Timeout set to expire in " + Span(d))
 	}
-	t.Print("Timeout set to expire in " + Span(d))
-	timer := &alarm{end: end, run: t.Run(), address: t.Address(), stage: t.Scope().StageID, stamps: t.Scope().Timestamps}
 	v, err := t.Interruptible(func(in step.Interrupter) (value.Value, error) {
 		defer timer.start(in)()
 		return block(t, c, "", nil)
@@ -64,9 +70,10 @@ func deadline(t step.Thread, d time.Duration, key string) (time.Time, error) {
 	return end, nil
 }
 
-// alarm interrupts a body at its deadline.
+// alarm interrupts a body at its deadline, or when it has been quiet for long.
 type alarm struct {
 	end     time.Time
+	quiet   time.Duration // 0: end is the deadline
 	run     step.Run
 	address step.Address
 	stage   string
@@ -76,6 +83,9 @@ type alarm struct {
 // start arms the alarm; the returned function disarms it. A deadline that is over already fires at once: the run was resumed.
 // It says nothing then before the body has ended, because the body may have ended in time, before the restart.
 func (a *alarm) start(in step.Interrupter) (stop func()) {
+	if a.quiet > 0 {
+		return a.listen(in)
+	}
 	left := a.end.Sub(a.run.Now())
 	timer := time.AfterFunc(max(left, 0), func() {
 		if left > 0 {
@@ -84,6 +94,34 @@ func (a *alarm) start(in step.Interrupter) (stop func()) {
 		in.Interrupt(a.exception())
 	})
 	return func() { timer.Stop() }
+}
+
+// listen arms an alarm that every output of the body puts off.
+func (a *alarm) listen(in step.Interrupter) (stop func()) {
+	timer := time.AfterFunc(a.quiet, func() {
+		a.announce()
+		in.Interrupt(a.exception())
+	})
+	l, ok := a.run.(step.Listener)
+	if !ok {
+		return func() { timer.Stop() }
+	}
+	var mu sync.Mutex
+	over := false
+	deaf := l.Listen(a.address, func() {
+		mu.Lock()
+		defer mu.Unlock()
+		if !over && timer.Stop() { // one that has fired stays so
+			timer.Reset(a.quiet)
+		}
+	})
+	return func() {
+		mu.Lock()
+		over = true
+		timer.Stop()
+		mu.Unlock()
+		deaf()
+	}
 }
 
 // announce prints its line once in the life of the run.
