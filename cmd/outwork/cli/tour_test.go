@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -404,6 +405,72 @@ func TestRunInACheckout(t *testing.T) {
 	}
 	if left, _ := os.ReadDir(dir); len(left) != 6 { // .git .gitignore ci tracked.txt new.txt big.ignored
 		t.Errorf("the working tree has now %v", left)
+	}
+}
+
+// interrupted runs a Jenkinsfile by a program of its own and sends it an interrupt at each of these lines of its output, which
+// come in this order. It returns how the program ended, with nothing left behind, and how long it took after the last of them.
+func interrupted(t *testing.T, script string, at ...string) (code int, out string, took time.Duration) {
+	t.Helper()
+	tmp := t.TempDir()
+	cmd := exec.Command(os.Args[0], "run", write(t, filepath.Join(t.TempDir(), "Jenkinsfile"), script))
+	cmd.Env = append(os.Environ(), asProgram+"=1", "TMPDIR="+tmp)
+	var errw bytes.Buffer
+	cmd.Stderr = &errw
+	pipe, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	kill := time.AfterFunc(servertest.Patience, func() { cmd.Process.Kill() })
+	defer kill.Stop()
+	var text strings.Builder
+	var last time.Time
+	for lines := bufio.NewScanner(pipe); lines.Scan(); {
+		fmt.Fprintln(&text, lines.Text())
+		if len(at) > 0 && lines.Text() == at[0] {
+			if at, last = at[1:], time.Now(); cmd.Process.Signal(os.Interrupt) != nil {
+				t.Errorf("it ended at %q", lines.Text())
+			}
+		}
+	}
+	cmd.Wait()
+	took = time.Since(last)
+	if t.Failed() || len(at) > 0 {
+		t.Errorf("not seen: %q\n%s%s", at, text.String(), errw.String())
+	}
+	nothingLeft(t, tmp)
+	return cmd.ProcessState.ExitCode(), text.String(), took
+}
+
+// Ctrl-C aborts the build, lets post sections run, and leaves nothing.
+func TestInterruptedRun(t *testing.T) {
+	code, out, _ := interrupted(t, `pipeline { agent any
+  stages { stage('s') { steps { sh 'echo begun; sleep 600' } } }
+  post { aborted { echo 'cleaned up' }
+    always { echo 'always' } } }`, "begun")
+	if code != exitInterrupted || !strings.Contains(out, "\ncleaned up\n") || !strings.Contains(out, "\nalways\n") || !strings.HasSuffix(out, "\nFinished: ABORTED\n") {
+		t.Errorf("exit %d\n%s", code, out)
+	}
+}
+
+// A second Ctrl-C ends the post sections too, whatever they wait for, and leaves nothing either.
+func TestInterruptedTwice(t *testing.T) {
+	for what, waits := range map[string]string{"a process": "sh 'echo cleaning; trap \"\" TERM INT; sleep 600'", "a sleep": "echo 'cleaning'; sleep 600", "a machine": "echo 'cleaning'; node('gpu && windows') { }"} {
+		t.Run(what, func(t *testing.T) {
+			code, out, took := interrupted(t, `pipeline { agent any
+  stages { stage('s') { steps { sh 'echo begun; sleep 600' } } }
+  post { always { `+waits+` }
+    aborted { echo 'too late' } } }`, "begun", "cleaning")
+			if code != exitInterrupted || strings.Contains(out, "too late") || !strings.HasSuffix(out, "\nFinished: ABORTED\n") {
+				t.Errorf("exit %d\n%s", code, out)
+			}
+			if took > 20*time.Second { // less than the grace of a process that is asked to end, and than its step waits
+				t.Errorf("it took %v", took)
+			}
+		})
 	}
 }
 
