@@ -1,12 +1,10 @@
 package e2e
 
 import (
-	"net"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -81,121 +79,6 @@ func TestF1AgentKilledBetweenSteps(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-}
-
-// cable is a TCP proxy that can be cut: bytes of both directions then vanish, and nobody is told.
-type cable struct {
-	listener net.Listener
-	to       string
-	mu       sync.Mutex
-	cut      bool
-	conns    []net.Conn
-}
-
-func newCable(t *testing.T, to string) *cable {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := &cable{listener: l, to: to}
-	t.Cleanup(func() {
-		l.Close()
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		for _, n := range c.conns {
-			n.Close()
-		}
-	})
-	go func() {
-		for {
-			in, err := l.Accept()
-			if err != nil {
-				return
-			}
-			out, err := net.Dial("tcp", to)
-			if err != nil {
-				in.Close()
-				continue
-			}
-			c.mu.Lock()
-			c.conns = append(c.conns, in, out)
-			c.mu.Unlock()
-			go c.carry(in, out)
-			go c.carry(out, in)
-		}
-	}()
-	return c
-}
-
-func (c *cable) carry(to, from net.Conn) {
-	defer to.Close()
-	buf := make([]byte, 32<<10)
-	for lost := false; ; {
-		n, err := from.Read(buf)
-		if err != nil {
-			return
-		}
-		c.mu.Lock()
-		lost = lost || c.cut // a stream with a hole in it is of no use to anybody: it stays silent
-		c.mu.Unlock()
-		if !lost {
-			if _, err := to.Write(buf[:n]); err != nil {
-				return
-			}
-		}
-	}
-}
-
-func (c *cable) set(cut bool) { c.mu.Lock(); c.cut = cut; c.mu.Unlock() }
-
-// F3: a partition of both directions, longer than the lease: the retryable step is killed by its own machine before another gets it,
-// the first attempt's late words are refused, and the build ends well.
-func TestF3Partition(t *testing.T) {
-	t.Parallel()
-	w := world.New(t, "--lease-ttl", "3s", "--lease-grace", "6s", "--hold", "60s", "--heartbeat", "500ms")
-	c := newCable(t, strings.TrimPrefix(w.URL, "http://"))
-	cut := w.JoinAt("http://"+c.listener.Addr().String(), "cut", "linux", "--executors", "1")
-	oracle := filepath.Join(t.TempDir(), "epochs")
-	// Each attempt notes its life every 50 ms: attempts that overlap are seen.
-	w.Job("j", `retry(count: 3, conditions: [agent()]) { node('linux') { sh '''#!/bin/sh
-echo "attempt $$"
-i=0
-while [ $i -lt 40 ]; do
-  echo "$$ $(date +%s%N)" >> `+oracle+`
-  i=$((i+1)); sleep 0.1
-  if [ ! -e `+oracle+`.second ]; then i=0; fi
-done
-echo "whole $$"
-''' } }`)
-	n := w.Build("j")
-	w.AwaitLog("j", n, "attempt ")
-	c.set(true)
-	began := time.Now()
-	w.Join("whole", "linux", "--executors", "1")
-	w.AwaitLog("j", n, "Running on whole")
-	t.Logf("given to another agent %s after the cut (TTL 3 s, grace 2 s)", time.Since(began).Round(10*time.Millisecond))
-	if err := os.WriteFile(oracle+".second", nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	c.set(false)
-	if b := w.Finish("j", n); b.Result != "SUCCESS" {
-		t.Fatalf("%s %s %s\n%s", b.Result, b.CauseKind, b.Message, w.Log("j", n))
-	}
-	cut.AwaitOnline()
-	var order []string
-	for _, l := range strings.Fields(strings.ReplaceAll(read(t, oracle), "\n", " ")) {
-		if len(l) < 12 && (len(order) == 0 || order[len(order)-1] != l) {
-			order = append(order, l)
-		}
-	}
-	if len(order) != 2 {
-		t.Errorf("the attempts alternate: %v", order)
-	}
-	if log := w.Log("j", n); strings.Count(log, "whole ") < 1 || strings.Count(log, "\nwhole ") != 1 {
-		t.Errorf("the log:\n%s", log)
-	}
-	nobodyLeft(t, w, cut)
 }
 
 // F22: an agent that is asked to end with --drain takes nothing new, waits for what runs, and then goes.

@@ -49,7 +49,7 @@ func ownRepository(t *testing.T) string {
 	dir := filepath.Join(t.TempDir(), "project")
 	files, err := exec.Command("git", "-C", world.Root(), "ls-files", "-z").Output()
 	if err != nil {
-		t.Skipf("this tree is no git checkout: %v", err)
+		world.Lack(t, "this tree is no git checkout: %v", err)
 	}
 	for _, name := range strings.Split(strings.TrimSuffix(string(files), "\x00"), "\x00") {
 		b, err := os.ReadFile(filepath.Join(world.Root(), name))

@@ -182,7 +182,7 @@ func TestWrongStart(t *testing.T) {
 	}
 	w.StopController()
 	if _, err := exec.LookPath("sqlite3"); err != nil {
-		t.Skip("the command sqlite3 is not there: the newer version's folder is tested in store/sqlite")
+		world.Lack(t, "the command sqlite3 is not there (apt-get install sqlite3)")
 	}
 	files, _ := filepath.Glob(filepath.Join(w.Data(), "*.db"))
 	if len(files) != 1 {

@@ -240,6 +240,20 @@ func kill9(t *testing.T, pid int) {
 	}
 }
 
+// pidIn reads the process id that a step has written to a file.
+func pidIn(t *testing.T, file string) int {
+	t.Helper()
+	b, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(b)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pid
+}
+
 // A machine that was restarted cannot say how its steps ended; those that had ended are as they were.
 func TestMachineRestarted(t *testing.T) {
 	root, s := t.TempDir(), newSign(t)
@@ -249,11 +263,12 @@ func TestMachineRestarted(t *testing.T) {
 	open(t, p, agent.OpenRequest{Lease: k, Policy: agent.Kill, TTL: time.Hour})
 	script(t, p, l, "done", "echo done; exit 9")
 	follow(t, p, l, "done")
-	script(t, p, l, "s", fmt.Sprintf("exec 9>'%s'; echo shim=$PPID; echo up >&9; exec sleep 600", s.path))
+	script(t, p, l, "s", fmt.Sprintf("exec 9>'%s'; echo shim=$PPID; echo $$ > '%[1]s.pid'; echo up >&9; exec sleep 600", s.path))
 	s.await(t, "up")
 	shim := shimOf(t, p, l, "s")
 	p.end(t)
 	kill9(t, shim)
+	kill9(t, pidIn(t, s.path+".pid")) // as the restart of a machine does; nobody else would
 	otherBoot(t, root)
 
 	p = p.restart(t)

@@ -17,6 +17,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -87,6 +88,11 @@ func New(t testing.TB, args ...string) *World {
 // NewAt is New with a data folder of the test's choice; "" is one in the world's folder.
 func NewAt(t testing.TB, data string, args ...string) *World {
 	t.Helper()
+	return newAt(t, "127.0.0.1", data, args...)
+}
+
+func newAt(t testing.TB, host, data string, args ...string) *World {
+	t.Helper()
 	b, err := binary()
 	if err != nil {
 		t.Fatal(err)
@@ -95,8 +101,7 @@ func NewAt(t testing.TB, data string, args ...string) *World {
 	if w.data == "" {
 		w.data = filepath.Join(w.Dir, "data")
 	}
-	port := freePort(t)
-	w.URL = fmt.Sprintf("http://127.0.0.1:%d", port)
+	w.URL = fmt.Sprintf("http://%s:%d", host, freePort(t, host))
 	t.Cleanup(w.end)
 	w.StartController()
 	first := regexp.MustCompile(`password (\S+)`).FindStringSubmatch(w.ctl.Output())
@@ -118,9 +123,9 @@ func NewAt(t testing.TB, data string, args ...string) *World {
 	return w
 }
 
-func freePort(t testing.TB) int {
+func freePort(t testing.TB, host string) int {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := net.Listen("tcp", host+":0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -178,6 +183,7 @@ type Agent struct {
 	Root string
 	// Binary is what Start starts; a test may put another in its place.
 	Binary string
+	within []string // the command that the agent's is given to; none is nil
 	args   []string
 	*process
 }
@@ -191,14 +197,19 @@ func (w *World) Join(name, labels string, args ...string) *Agent {
 // JoinAt is Join for an agent that reaches the controller at another address.
 func (w *World) JoinAt(address, name, labels string, args ...string) *Agent {
 	w.T.Helper()
+	return w.join(nil, address, name, labels, args...)
+}
+
+func (w *World) join(within []string, address, name, labels string, args ...string) *Agent {
+	w.T.Helper()
 	tok, err := w.Client.CreateJoinToken(w.Context(), api.JoinTokenCreate{})
 	if err != nil {
 		w.T.Fatal(err)
 	}
-	a := &Agent{w: w, Name: name, Root: filepath.Join(w.Dir, "machines", name), Binary: w.Binary}
+	a := &Agent{w: w, Name: name, Root: filepath.Join(w.Dir, "machines", name), Binary: w.Binary, within: within}
 	a.args = append([]string{"agent", "--url", address, "--name", name, "--root", a.Root, "--log-level", "debug"}, args...)
 	w.agents = append(w.agents, a)
-	a.process = start(w.T, w.Binary, append(a.args, "--token", tok.Secret, "--labels", labels)...)
+	a.launch("--token", tok.Secret, "--labels", labels)
 	a.AwaitOnline()
 	return a
 }
@@ -222,7 +233,13 @@ func (w *World) JoinWith(token, name string) *Agent {
 }
 
 // Start starts the agent again, over the same folder.
-func (a *Agent) Start() { a.process = start(a.w.T, a.Binary, a.args...) }
+func (a *Agent) Start() { a.launch() }
+
+func (a *Agent) launch(more ...string) {
+	a.w.T.Helper()
+	command := slices.Concat(a.within, []string{a.Binary}, a.args, more)
+	a.process = start(a.w.T, command[0], command[1:]...)
+}
 
 // AwaitSaid waits until the agent has printed a text since it was started last.
 func (a *Agent) AwaitSaid(text string) { a.w.T.Helper(); a.process.await(a.w.T, text) }
@@ -383,4 +400,13 @@ func Binary(t testing.TB) string {
 		t.Fatal(err)
 	}
 	return b
+}
+
+// Lack skips a test that misses a part of the machine, and fails it in CI, where nothing may be missing.
+func Lack(t testing.TB, format string, args ...any) {
+	t.Helper()
+	if os.Getenv("OUTWORK_CI") != "" {
+		t.Fatalf(format, args...)
+	}
+	t.Skipf(format, args...)
 }
