@@ -79,7 +79,10 @@ func (a *Authority) Revoke(ctx context.Context, by Identity, id string) error {
 		return err
 	}
 	if !slices.ContainsFunc(ts, func(t Token) bool { return t.ID == id }) {
-		return fault.New(fault.NotFound, "no token %q of yours", id)
+		if by.May(Admin) {
+			return fault.New(fault.NotFound, "there is no token %q", id)
+		}
+		return fault.New(fault.NotFound, "there is no token %q of yours", id)
 	}
 	return a.cfg.Store.DeleteToken(ctx, id)
 }

@@ -102,7 +102,7 @@ func (s *site) waitingItems(ctx context.Context) ([]waiting, int) {
 type nodeRow struct {
 	fleet.Status
 	Busy []queue.ItemStatus
-	Free int
+	Free int // executors that take work now
 }
 
 func (s *site) nodeRows() []nodeRow {
@@ -116,7 +116,11 @@ func (s *site) nodeRows() []nodeRow {
 	for _, st := range s.Fleet.Snapshot() {
 		xs := busy[st.Node.Name]
 		slices.SortFunc(xs, func(a, b queue.ItemStatus) int { return a.Grant.Executor - b.Grant.Executor })
-		out = append(out, nodeRow{Status: st, Busy: xs, Free: max(0, st.Node.Executors-len(xs))})
+		row := nodeRow{Status: st, Busy: xs}
+		if st.State == fleet.Online {
+			row.Free = max(0, st.Node.Executors-len(xs))
+		}
+		out = append(out, row)
 	}
 	return out
 }

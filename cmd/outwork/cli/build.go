@@ -335,7 +335,7 @@ func (e *env) buildDeleteCmd() *cobra.Command {
 			if err := e.confirm(yes, "Delete build "+id.String()+"?"); err != nil {
 				return err
 			}
-			return cl.DeleteBuild(ctx, string(id.Job), id.Number)
+			return e.done(cl.DeleteBuild(ctx, string(id.Job), id.Number), "Deleted build %s.", id)
 		}),
 	}
 	c.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")

@@ -286,6 +286,14 @@ func (e *env) show(v any, table func(w *tabwriter.Writer)) error {
 	return w.Flush()
 }
 
+// done says what was done, unless it was not.
+func (e *env) done(err error, format string, args ...any) error {
+	if err == nil {
+		e.say(format, args...)
+	}
+	return err
+}
+
 // say tells people something on standard error; programs that asked for JSON do not see it.
 func (e *env) say(format string, args ...any) {
 	if !e.json {

@@ -130,7 +130,7 @@ func (e *env) nodeOfflineCmd() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return cl.NodeOffline(c.Context(), args[0], o)
+			return e.done(cl.NodeOffline(c.Context(), args[0], o), "Took node %s offline: it gets no new work.", args[0])
 		},
 	}
 	c.Flags().StringVar(&o.Reason, "reason", "", "why, for others to read")
@@ -145,7 +145,7 @@ func (e *env) nodeOnlineCmd() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return cl.NodeOnline(c.Context(), args[0])
+			return e.done(cl.NodeOnline(c.Context(), args[0]), "Node %s gets work again.", args[0])
 		},
 	}
 }
@@ -206,7 +206,7 @@ func (e *env) nodeDeleteCmd() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return cl.DeleteNode(c.Context(), args[0])
+			return e.done(cl.DeleteNode(c.Context(), args[0]), "Deleted node %s and its agent's credential.", args[0])
 		},
 	}
 	c.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")

@@ -95,11 +95,11 @@ func (e *env) tokenRevokeCmd() *cobra.Command {
 		RunE: e.asking(func(ctx context.Context, cl *client.Client, args []string) error {
 			switch {
 			case !all:
-				return cl.RevokeToken(ctx, args[0])
+				return e.done(cl.RevokeToken(ctx, args[0]), "Revoked token %s.", args[0])
 			case user != "":
-				return cl.RevokeUserTokens(ctx, user)
+				return e.done(cl.RevokeUserTokens(ctx, user), "Revoked all tokens and sessions of %s.", user)
 			}
-			return cl.RevokeTokens(ctx)
+			return e.done(cl.RevokeTokens(ctx), "Revoked all your tokens and sessions but this one.")
 		}),
 	}
 	c.Flags().BoolVar(&all, "all", false, "all tokens and sessions")

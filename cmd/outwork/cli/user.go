@@ -159,7 +159,7 @@ func (e *env) userDeleteCmd() *cobra.Command {
 			if err := e.confirm(yes, "Delete user "+args[0]+" and all of that user's tokens?"); err != nil {
 				return err
 			}
-			return cl.DeleteUser(ctx, args[0])
+			return e.done(cl.DeleteUser(ctx, args[0]), "Deleted user %s.", args[0])
 		}),
 	}
 	c.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")

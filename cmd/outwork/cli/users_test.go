@@ -16,7 +16,9 @@ func TestUsersAreLookedAfter(t *testing.T) {
 	s, alice := newShell(t), newShell(t)
 	s.fed(f.Password()+"\n", "as admin", "login", "--url", f.URL(), "--user", "admin", "--password-stdin")
 	s.fed("correct horse\n", "Made user alice (user)", "user", "create", "alice", "--password-stdin")
-	login := func() { alice.fed("correct horse\n", "as alice", "login", "--url", f.URL(), "--user", "alice", "--password-stdin") }
+	login := func() {
+		alice.fed("correct horse\n", "as alice", "login", "--url", f.URL(), "--user", "alice", "--password-stdin")
+	}
 	login()
 	alice.fails(exitAuth, "admin", "user", "list")
 
@@ -62,7 +64,10 @@ func TestUsersAreLookedAfter(t *testing.T) {
 	login()
 	_, out, _ := s.try("", "token", "list", "--user", "alice")
 	id := regexp.MustCompile(`(?m)^[A-Z2-7]{26}`).FindString(out)
-	s.ok("", "token", "revoke", id)
+	if code, out, errw := s.try("", "token", "revoke", id); code != exitOK || out != "" || errw != "Revoked token "+id+".\n" {
+		t.Errorf("%d %q %q", code, out, errw)
+	}
+	s.fails(exitNotFound, "there is no token", "token", "revoke", id)
 	alice.fails(exitAuth, "revoked", "whoami")
 	for _, wrong := range [][]string{{}, {"x", "y"}, {"--all", "x"}, {"--user", "alice"}} {
 		s.fails(exitUsage, "", append([]string{"token", "revoke"}, wrong...)...)
