@@ -128,7 +128,7 @@ func (c DialConfig) greet(conn, raw net.Conn) (wire.Link, error) {
 	if err := writeLine(conn, c.Caller); err != nil {
 		return nil, fmt.Errorf("say who calls: %w", err)
 	}
-	in := bufio.NewReaderSize(conn, maxLine)
+	in := bufio.NewReaderSize(conn, buffer)
 	line, err := readLine(in)
 	if err != nil {
 		return nil, fmt.Errorf("the controller's answer: %w", err)

@@ -153,7 +153,7 @@ func (s *Server) greet(ctx context.Context, raw net.Conn) (*link, string, error)
 
 // secure does the TLS handshake, if TLS is served and the client begins one.
 func (s *Server) secure(ctx context.Context, raw net.Conn) (net.Conn, *bufio.Reader, error) {
-	in := bufio.NewReaderSize(raw, maxLine)
+	in := bufio.NewReaderSize(raw, buffer)
 	if s.cfg.TLS == nil {
 		return raw, in, nil
 	}
@@ -169,7 +169,7 @@ func (s *Server) secure(ctx context.Context, raw net.Conn) (net.Conn, *bufio.Rea
 	if err := t.HandshakeContext(ctx); err != nil {
 		return nil, nil, fault.New(fault.Unavailable, "TLS: %w", err)
 	}
-	return t, bufio.NewReaderSize(t, maxLine), nil
+	return t, bufio.NewReaderSize(t, buffer), nil
 }
 
 // peeked reads what was peeked at again.
