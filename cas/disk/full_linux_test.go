@@ -18,6 +18,9 @@ import (
 func smallDisk(t *testing.T) string {
 	t.Helper()
 	if os.Getuid() != 0 {
+		if os.Getenv("OUTWORK_CI") != "" {
+			t.Fatal("needs root: mounts a tmpfs of 8 MB")
+		}
 		t.Skip("needs root: mounts a tmpfs of 8 MB")
 	}
 	dir := t.TempDir()

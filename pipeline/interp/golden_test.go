@@ -131,6 +131,9 @@ func javaHome(t *testing.T) string {
 	}
 	bin, err := exec.LookPath("java")
 	if err != nil {
+		if os.Getenv("OUTWORK_CI") != "" {
+			t.Fatal("java is not installed: apt-get install groovy")
+		}
 		t.Skip("java is not installed: apt-get install groovy")
 	}
 	if bin, err = filepath.EvalSymlinks(bin); err != nil {
