@@ -1,8 +1,10 @@
 package interp
 
 import (
+	"context"
 	"fmt"
 
+	"github.com/outwork-build/outwork/pipeline/step"
 	"github.com/outwork-build/outwork/pipeline/value"
 )
 
@@ -29,10 +31,21 @@ func (l Limits) withDefaults() Limits {
 // budget is what the program has used. It belongs to the baton's holder.
 type budget struct{ steps, bytes int64 }
 
-// tick counts one evaluated node.
+// breath is how many nodes a thread evaluates between two effects before it lets others have a turn.
+const breath = 1_000_000
+
+// tick counts one evaluated node. Code that computes for long without any effect makes one of its own now and then: there an
+// abort or a timeout reaches it. The count is the same on replay, and so is the place.
 func (t *Thread) tick() error {
 	p := t.p
 	p.used.steps++
+	if t.evaluated++; t.evaluated >= breath {
+		if _, err := t.do(step.Effect{Name: "breath", Key: "breath", Run: func(ctx context.Context, _ step.Address) (any, error) {
+			return nil, context.Cause(ctx)
+		}}, true); err != nil {
+			return err
+		}
+	}
 	if p.used.steps&0xff != 0 {
 		return nil
 	}

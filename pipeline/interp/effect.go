@@ -10,10 +10,14 @@ import (
 	"time"
 
 	"github.com/outwork-build/outwork/pipeline/step"
+	"github.com/outwork-build/outwork/pipeline/value"
 )
 
 // forgetTime is how long Effect.Forget may take: what it did not release goes with its lease.
 const forgetTime = 30 * time.Second
+
+// maxPayload is the longest result of an effect, encoded: a journal need not keep longer entries.
+const maxPayload = 16<<20 - 64<<10
 
 // effect is one Thread.Do under way.
 type effect struct {
@@ -34,6 +38,7 @@ func (t *Thread) Do(e step.Effect) (json.RawMessage, error) { return t.do(e, fal
 
 func (t *Thread) do(e step.Effect, repeatable bool) (json.RawMessage, error) {
 	p := t.p
+	t.evaluated = 0
 	t.flush()
 	if f := p.fatal.Load(); f != nil {
 		return nil, f
@@ -115,6 +120,13 @@ func (p *Program) complete(e *effect, v any, err error) {
 	if merr != nil {
 		p.die(fmt.Errorf("effect %s at %s: %w", e.Name, e.address, merr))
 		return
+	}
+	if len(payload) > maxPayload {
+		o = outcome{Exception: value.Abort(fmt.Sprintf("%s: its result takes %d bytes: at most %d can be kept; write it to a file instead", e.Name, len(payload), maxPayload))}
+		if payload, merr = json.Marshal(o); merr != nil {
+			p.die(merr)
+			return
+		}
 	}
 	entry := Entry{Kind: Completed, Address: e.address, Payload: payload}
 	if e.repeatable {

@@ -19,18 +19,19 @@ type Thread struct {
 	parent *Thread
 	wake   chan struct{}
 
-	seq    int
-	calls  []*stepCall // being evaluated, the innermost last
-	scope  *step.Scope
-	bodies []*body // interruptible ones around what is evaluated, the program's first
-	names  []Lookup
-	here   *env // local variables that Eval and Exec see
-	at     jenkinsfile.Pos
-	file   string // of at
-	depth  int
-	nested int         // expressions being evaluated
-	ret    value.Value // of the return statement under way
-	label  string      // of the break or continue under way
+	seq       int
+	calls     []*stepCall // being evaluated, the innermost last
+	scope     *step.Scope
+	bodies    []*body // interruptible ones around what is evaluated, the program's first
+	names     []Lookup
+	here      *env // local variables that Eval and Exec see
+	at        jenkinsfile.Pos
+	file      string // of at
+	depth     int
+	nested    int         // expressions being evaluated
+	evaluated int         // nodes since the last effect
+	ret       value.Value // of the return statement under way
+	label     string      // of the break or continue under way
 
 	eff      *effect // what the thread waits for
 	result   []byte

@@ -253,12 +253,19 @@ func TestWorkingTree(t *testing.T) {
 	if got["GIT_COMMIT"] != commit("HEAD") || got["GIT_BRANCH"] != "main" {
 		t.Errorf("%v", got)
 	}
-	const listing = "find . -mindepth 1 ! -type d | sort; test -x run.sh; readlink link; cat f"
+	const listing = "find . -mindepth 1 -name .git -prune -o ! -type d -print | sort; test -x run.sh; readlink link; cat f"
 	if out := hosttest.Sh(t, ws, listing); out != "./.gitignore\n./f\n./link\n./new\n./run.sh\nrun.sh\nchanged\n" {
 		t.Errorf("the workspace:\n%s", out)
 	}
 	if !strings.Contains(w.Console(), "Copying the working tree "+src+"\nLeft out: out: the link to /etc/passwd leads out of the tree\n") {
 		t.Errorf("console:\n%s", w.Console())
+	}
+	if out := hosttest.Sh(t, ws, "git rev-parse HEAD; git branch --show-current; git describe --tags --always --dirty > /dev/null; git status --short"); out != commit("HEAD")+"\nmain\n M f\n D sub/s\n?? .gitignore\n?? link\n?? new\n?? run.sh\n" {
+		t.Errorf("git in the copy:\n%s", out)
+	}
+	hosttest.Sh(t, ws, "git add f && git commit -qm here")
+	if out := hosttest.Sh(t, src, "git log --format=%H -1"); out != commit("HEAD")+"\n" {
+		t.Errorf("a commit in the copy reached the tree: %s", out)
 	}
 	// Within one build every checkout gives the same, whatever happens to the tree.
 	hosttest.Sh(t, src, "echo later > f; rm new")
