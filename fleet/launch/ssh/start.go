@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"strconv"
 	"strings"
 	"sync"
@@ -61,7 +62,7 @@ func (l *Launcher) start(m *machine, b dist.Binary, p place) (wire.Link, error) 
 	if err != nil {
 		return nil, trouble(fault.Unavailable, "look at sshd's log there (MaxSessions)", "open a session on %s: %w", m.way.target, err)
 	}
-	k := &link{l: l, m: m, place: p, session: session, exited: make(chan struct{})}
+	k := &link{l: l, m: m, place: p, session: session, writing: make(chan struct{}, 1), closing: make(chan struct{}), exited: make(chan struct{})}
 	stdin, err1 := session.StdinPipe()
 	stdout, err2 := session.StdoutPipe()
 	k.stdin, k.stdout, k.said = stdin, stdout, &lines{log: m.log, each: k.hear}
@@ -87,15 +88,31 @@ type link struct {
 	said    *lines
 	pid     atomic.Int64 // of the agent, as it said; 0 is not known
 
-	exited chan struct{} // closed when the agent has ended, or the connection
-	err    error         // why; valid once exited is closed
-	seen   bool          // the agent was seen to end; valid once exited is closed
-	closed sync.Once
+	writing chan struct{} // holds a token while somebody writes: an ssh channel must not be written to while its end is announced
+	closing chan struct{} // closed by Close
+	exited  chan struct{} // closed when the agent has ended, or the connection
+	err     error         // why; valid once exited is closed
+	seen    bool          // the agent was seen to end; valid once exited is closed
+	closed  sync.Once
 }
 
-func (k *link) Peer() string                { return "agent on " + k.m.way.target }
-func (k *link) Noise() int                  { return maxNoise }
-func (k *link) Write(p []byte) (int, error) { return k.stdin.Write(p) }
+func (k *link) Peer() string { return "agent on " + k.m.way.target }
+func (k *link) Noise() int   { return maxNoise }
+
+func (k *link) Write(p []byte) (int, error) {
+	select {
+	case <-k.closing:
+		return 0, net.ErrClosed
+	default:
+	}
+	select {
+	case <-k.closing:
+		return 0, net.ErrClosed
+	case k.writing <- struct{}{}:
+	}
+	defer func() { <-k.writing }()
+	return k.stdin.Write(p)
+}
 
 // hear looks for the agent's process id in what it says.
 func (k *link) hear(line []byte) {
@@ -185,8 +202,8 @@ func (k *link) Read(p []byte) (int, error) {
 // Close ends the agent: by the end of its stdin, else by signals, and logs out. S1-19: nothing is left running there but shims.
 func (k *link) Close() error {
 	k.closed.Do(func() {
-		_ = k.stdin.Close()
-		if !k.gone(k.l.cfg.Grace) {
+		close(k.closing)
+		if !k.endStdin() || !k.gone(k.l.cfg.Grace) {
 			k.kill()
 		}
 		_ = k.session.Close()
@@ -199,6 +216,21 @@ func (k *link) Close() error {
 		}
 	})
 	return nil
+}
+
+// endStdin tells the agent that nothing more comes. It cannot while a write waits for an agent that does not read.
+func (k *link) endStdin() bool {
+	t := time.NewTimer(min(lastWords, k.l.cfg.Grace))
+	defer t.Stop()
+	select {
+	case k.writing <- struct{}{}: // and never given back
+		_ = k.stdin.Close()
+		return true
+	case <-k.exited:
+		return true
+	case <-t.C:
+		return false
+	}
 }
 
 // gone waits for the agent's end.

@@ -1,3 +1,5 @@
+//go:build unix
+
 package ssh_test
 
 import (
@@ -42,6 +44,8 @@ func TestMain(m *testing.M) {
 		os.Exit(serve.Main(os.Args[1:], os.Getenv, os.Stdout, os.Stderr))
 	case "controller":
 		os.Exit(controllerProcess())
+	case "relay":
+		os.Exit(relay())
 	}
 	goleak.VerifyTestMain(m)
 }
