@@ -72,6 +72,37 @@ func TestStopEndsTheStepsTreeOnly(t *testing.T) {
 	}
 }
 
+// F17: the KILL that follows a Stop is of the lease that was stopped. A step of the next lease in the same shim, called the same,
+// is not its business.
+func TestStopLeavesTheNextLeaseAlone(t *testing.T) {
+	p := launch(t, host.Config{Root: t.TempDir()})
+	defer closeAll(t, p)
+	const grace = 300 * time.Millisecond
+	first, next := agent.Lease{Item: t.Name() + "/1", Epoch: 1}, agent.Lease{Item: t.Name() + "/2", Epoch: 1}
+	open(t, p, agent.OpenRequest{Lease: first})
+	s := newSign(t)
+	script(t, p, first, "7", fmt.Sprintf("exec 9>>'%s'; echo up >&9; exec sleep 600", s.path))
+	s.await(t, "up")
+	due := time.After(grace)
+	if err := p.Stop(soon(t), agent.StopRequest{Lease: first, Step: "7", Grace: grace, Reason: "time is up"}); err != nil {
+		t.Fatal(err)
+	}
+	if _, e := follow(t, p, first, "7"); !e.Stopped || e.Code != 143 {
+		t.Errorf("the stopped step: %+v", e)
+	}
+	closeLease(t, p, first)
+	open(t, p, agent.OpenRequest{Lease: next})
+	script(t, p, next, "7", "until test -e go; do sleep 0.01; done; echo lived")
+	<-due
+	<-time.After(grace / 3) // the KILL that must not come has no event
+	if err := p.WriteFile(soon(t), next, "go", nil, 0); err != nil {
+		t.Fatal(err)
+	}
+	if out, e := follow(t, p, next, "7"); out != "lived\n" || e.Stopped || e.Code != 0 {
+		t.Errorf("the next lease's step: %q, %+v", out, e)
+	}
+}
+
 // F17: a Stop while the step is being claimed, and many at once, end it once.
 func TestStopWhileClaiming(t *testing.T) {
 	p := launch(t, host.Config{Root: t.TempDir()})

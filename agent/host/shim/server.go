@@ -15,8 +15,9 @@ import (
 
 // server is the shim's state. The agent's messages, the ends of processes and the timers meet under mu.
 type server struct {
-	family *family
-	ending sync.Mutex // held while all processes of the lease are being ended; taken before mu
+	family  *family
+	turning sync.Mutex // held while the tree of one step gets a signal, and while the lease ends; taken before mu
+	ending  sync.Mutex // held while all processes of the lease are being ended; taken before mu
 
 	mu       sync.Mutex
 	peer     *peer    // the agent's present connection, or nil

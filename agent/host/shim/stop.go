@@ -21,13 +21,26 @@ func (s *server) stop(key string, grace time.Duration, reason string) {
 	if r.kill != nil {
 		r.kill.Stop()
 	}
-	first := r.kill == nil
+	first, lease := r.kill == nil, s.lease
 	r.killAt = at
 	// The timer is not stopped when the step ends: what it left behind is part of its tree and gets its KILL too.
-	r.kill = time.AfterFunc(max(grace, 0), func() { s.family.endStep(r.pid, key, true) })
+	r.kill = time.AfterFunc(max(grace, 0), func() { s.endStep(lease, r.pid, key, true) })
 	s.mu.Unlock()
 	if first && grace > 0 {
-		go s.family.endStep(r.pid, key, false)
+		go s.endStep(lease, r.pid, key, false)
+	}
+}
+
+// endStep sends a signal to the tree of one step of a lease, as long as that is the shim's: the next lease may have a step with the
+// same key, and close does not let it begin in between.
+func (s *server) endStep(lease string, pid int, key string, kill bool) {
+	s.turning.Lock()
+	defer s.turning.Unlock()
+	s.mu.Lock()
+	gone := s.lease != lease
+	s.mu.Unlock()
+	if !gone {
+		s.family.endStep(pid, key, kill)
 	}
 }
 
@@ -38,6 +51,8 @@ func (s *server) close(grace time.Duration, reason string) {
 	key := s.lease
 	s.mu.Unlock()
 	s.endAll(key, grace, reason)
+	s.turning.Lock()
+	defer s.turning.Unlock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, p := range s.pumps {
