@@ -5,10 +5,10 @@
 //
 //	ROOT/workspace/JOB[@N]        workspaces, and JOB[@N]@tmp beside each
 //	ROOT/.outwork/fences          the highest epoch seen of each item
-//	ROOT/.outwork/lease/KEY/      one open lease: lease.json, home/, and for each step KEY.step (its claim, exit and
-//	                                output) and KEY.stdout (captured)
+//	ROOT/.outwork/lease/KEY/      one open lease: lease.json, home/, forgotten, for each step a file N.step (its claim, exit
+//	                                and output) and, when captured, KEY.stdout
 //	ROOT/.outwork/run/ID          the shims' sockets
-//	ROOT/.outwork/spare, trash    blank files for the next steps; what could not be removed at once
+//	ROOT/.outwork/spare, trash    blank folders for the next leases; what could not be removed at once
 //
 // Writes survive the death of the agent's and the shim's process, not of the machine: nothing runs after that, so steps
 // without an exit are Lost then. The package decides nothing and knows no controller; agent/serve brings it on a wire.
@@ -35,9 +35,9 @@ import (
 // TestMain of tests that use a Host.
 func MaybeShim() { shim.Main() }
 
-// Relax executes this program again, once, with timers that may be late by a millisecond: a program that serves for long, an agent
-// or a controller, takes a fifth less CPU time so. Call it in main after MaybeShim, before anything has been done, and in no
-// test: what was done before is done twice.
+// Relax executes this program again, once, with timers that may be late by a millisecond: an agent takes a fifth less CPU time
+// so. It is not for programs that wait for disks, whose threads Go's monitor must relieve soon. Call it in main after MaybeShim,
+// before anything has been done, and in no test: what was done before is done twice.
 func Relax() { shim.Relax() }
 
 // Config says what a Host is made of. Only Root is required.

@@ -10,7 +10,7 @@ import (
 
 func main() {
 	host.MaybeShim()
-	if len(os.Args) > 1 && (os.Args[1] == "server" || os.Args[1] == "agent") {
+	if len(os.Args) > 1 && os.Args[1] == "agent" {
 		host.Relax()
 	}
 	os.Exit(cli.Main(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))

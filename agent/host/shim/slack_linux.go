@@ -10,9 +10,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Go's monitor thread sleeps for 20 µs at a time while anything runs. Programs that run often and briefly, as a shim, an agent and
-// a controller do, spent a fifth of their time there. So their timers may be late by a millisecond, and the monitor with them. What
-// they run for others has the slack that they were started with.
+// Go's monitor thread sleeps for 20 µs at a time while anything runs. Programs that run often and briefly, as shims and agents do,
+// spent a fifth of their time there. So their timers may be late by a millisecond, and the monitor with them. The steps have the
+// slack that the agent was started with.
 const (
 	lateSlack = 1_000_000 // nanoseconds
 	// envSlack holds the slack that this program was started with.
