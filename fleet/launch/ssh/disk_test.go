@@ -48,23 +48,9 @@ func TestFullDisk(t *testing.T) {
 func TestDiskFillsUp(t *testing.T) {
 	needRoot(t)
 	for _, noSFTP := range []bool{false, true} {
-		s := newSSHD(t, options{mount: "size=1m", noSFTP: noSFTP, conf: "SetEnv PATH=/nonexistent"})
-		s.stop()
-		bin := filepath.Join(s.dir, "bin")
-		if err := os.Mkdir(bin, 0o755); err != nil {
-			t.Fatal(err)
-		}
-		// A df that knows nothing when it is asked first.
-		if err := os.WriteFile(filepath.Join(bin, "df"), []byte("#!/bin/sh\nif [ -e "+s.dir+"/asked ]; then exec /bin/df \"$@\"; fi\n: > "+s.dir+"/asked\n"), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		s.put("sshd_config", strings.Replace(s.read("sshd_config"), "SetEnv PATH=/nonexistent", "", 1))
-		s.put("sshd_config", strings.Replace(s.read("sshd_config"), "SetEnv HOME=", "SetEnv PATH="+bin+":"+os.Getenv("PATH")+" HOME=", 1))
-		if err := os.Remove(filepath.Join(s.dir, "small")); err != nil {
-			t.Fatal(err)
-		}
-		s.log = &buffer{}
-		s.start(options{mount: "size=1m"})
+		s := newSSHD(t, options{noSFTP: noSFTP})
+		asked := filepath.Join(s.dir, "asked")
+		s.shadow(options{mount: "size=1m"}, map[string]string{"df": "if [ -e " + asked + " ]; then exec /bin/df \"$@\"; fi; : > " + asked}) // knows nothing when it is asked first
 		_, err := launcher(t, ssh.Config{}).Launch(t.Context(), s.onSmall(), &buffer{})
 		if !fault.Is(err, fault.Exhausted) {
 			t.Errorf("noSFTP %v: %v", noSFTP, err)
@@ -132,6 +118,16 @@ func TestExamine(t *testing.T) {
 		t.Errorf("%+v", hops)
 	}
 	if hops = examine(t, launcher(t, ssh.Config{Agents: selfOnly("")}), s.node()); names(hops) != "dns tcp key login shell disk !agent" {
+		t.Errorf("%+v", hops)
+	}
+}
+
+// S1-54: a clock that is off is told.
+func TestClock(t *testing.T) {
+	s := newSSHD(t, options{})
+	s.shadow(options{}, map[string]string{"date": "echo $(( $(/bin/date +%s) - 3600 ))"})
+	hops := examine(t, launcher(t, ssh.Config{}), s.node())
+	if names(hops) != "dns tcp key login shell disk agent !clock" || !strings.Contains(hops[7].Text, "is off by -1h0m") || !strings.Contains(hops[7].Hint, "NTP") {
 		t.Errorf("%+v", hops)
 	}
 }

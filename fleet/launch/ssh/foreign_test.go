@@ -175,16 +175,7 @@ func TestPassword(t *testing.T) {
 func TestCygwin(t *testing.T) {
 	for _, system := range []string{"CYGWIN_NT-10.0-19045", "MINGW64_NT-10.0", "MSYS_NT-10.0"} {
 		s := newSSHD(t, options{})
-		bin := filepath.Join(s.dir, "bin")
-		if err := os.Mkdir(bin, 0o755); err != nil {
-			t.Fatal(err)
-		}
-		s.wrapper("bin/uname", "#!/bin/sh\n[ \"$1\" = -s ] && echo "+system+" || echo x86_64\n")
-		s.wrapper("bin/cygpath", "#!/bin/sh\necho \"$2/../root\"\n")
-		s.put("sshd_config", strings.Replace(s.read("sshd_config"), "SetEnv HOME=", "SetEnv PATH="+bin+":"+os.Getenv("PATH")+" HOME=", 1))
-		s.stop()
-		s.log = &buffer{}
-		s.start(options{})
+		s.shadow(options{}, map[string]string{"uname": "[ \"$1\" = -s ] && echo " + system + " || echo x86_64", "cygpath": "echo \"$2/../root\""})
 		l := launcher(t, ssh.Config{Agents: agents(t, "windows-amd64.exe")})
 		log := &buffer{}
 		conn := connect(t, l, s.node(), log)

@@ -18,7 +18,7 @@ import (
 	"github.com/outwork-build/outwork/internal/fault"
 )
 
-// S1-11, S1-16, S1-18, S1-105: the controller logs in with its own client, puts the agent there once, and writes down each command line.
+// S1-11, S1-16, S1-18, S1-30, S1-105: the controller logs in with its own client, puts the agent there once, and writes down each command line.
 func TestLaunch(t *testing.T) {
 	s := newSSHD(t, options{})
 	l := launcher(t, ssh.Config{})

@@ -188,6 +188,24 @@ func (s *sshd) start(o options) {
 	s.log.await(s.t, fmt.Sprintf("Server listening on %s port %d", s.host, s.port))
 }
 
+// shadow starts sshd again with programs that stand before those of the machine.
+func (s *sshd) shadow(o options, programs map[string]string) {
+	s.t.Helper()
+	s.stop()
+	bin := filepath.Join(s.dir, "shadow")
+	if err := os.Mkdir(bin, 0o755); err != nil {
+		s.t.Fatal(err)
+	}
+	for name, script := range programs {
+		if err := os.WriteFile(filepath.Join(bin, name), []byte("#!/bin/sh\n"+script+"\n"), 0o755); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+	s.put("sshd_config", strings.Replace(s.read("sshd_config"), "SetEnv HOME=", "SetEnv PATH="+bin+":"+os.Getenv("PATH")+" HOME=", 1))
+	s.log = &buffer{}
+	s.start(o)
+}
+
 // stop ends sshd, not the sessions it has.
 func (s *sshd) stop() {
 	s.cmd.Process.Kill()
