@@ -23,7 +23,7 @@ var linked = []string{
 // foreign are the modules it may link.
 var foreign = []string{
 	"github.com/bazelbuild/remote-apis", "github.com/coder/websocket", "github.com/google/uuid", "github.com/hashicorp/yamux",
-	"golang.org/x/net", "golang.org/x/sync", "golang.org/x/sys", "golang.org/x/term", "golang.org/x/text",
+	"github.com/shirou/gopsutil/v4", "golang.org/x/net", "golang.org/x/sync", "golang.org/x/sys", "golang.org/x/term", "golang.org/x/text",
 	"google.golang.org/genproto/googleapis/api", "google.golang.org/genproto/googleapis/bytestream", "google.golang.org/genproto/googleapis/rpc",
 	"google.golang.org/grpc", "google.golang.org/protobuf", "cloud.google.com/go/longrunning",
 }
