@@ -23,6 +23,7 @@ import (
 
 // S1-06: the suite of all machines, on real agents at the end of real ssh sessions, which are killed and launched again.
 func TestOverSSH(t *testing.T) {
+	long(t)
 	s := newSSHD(t, options{})
 	l := launcher(t, ssh.Config{})
 	type running struct {

@@ -36,12 +36,8 @@ type way struct {
 	lost error // why the way was given up; guarded by mu
 }
 
-// dial logs in at each hop. sight sees each stage; nil is nobody.
-func (l *Launcher) dial(ctx context.Context, s *settings, c *credentials, log *nodeLog, sights ...*sight) (w *way, err error) {
-	var see *sight
-	if len(sights) > 0 {
-		see = sights[0]
-	}
+// dial logs in at each hop. see is told of each stage; nil is nobody.
+func (l *Launcher) dial(ctx context.Context, s *settings, c *credentials, log *nodeLog, see *sight) (w *way, err error) {
 	w = &way{target: s.target().String(), done: make(chan struct{})}
 	defer func() {
 		if err != nil {

@@ -54,6 +54,7 @@ func login(t testing.TB, what string, l *ssh.Launcher, n fleet.Node) {
 
 // S1-16: keys of all types and file formats, made by the tools that people make them with, at a real sshd.
 func TestKeyFormats(t *testing.T) {
+	long(t)
 	s := newSSHD(t, options{})
 	l := launcher(t, ssh.Config{})
 	pass := "file:" + s.put("passphrase", "correct horse\n")
@@ -91,6 +92,7 @@ func TestKeyFormats(t *testing.T) {
 
 // S1-21: PuTTY's keys, version 2 and 3, with and without passphrase.
 func TestPuTTYKeys(t *testing.T) {
+	long(t)
 	need(t, "puttygen")
 	s := newSSHD(t, options{})
 	l := launcher(t, ssh.Config{})
@@ -213,6 +215,9 @@ func TestWrongKey(t *testing.T) {
 		t.Errorf("%q", line)
 	}
 	wants(t, "error", says{err}, line, "authorized_keys", "it takes publickey")
+	if lines, err := l.AuthorizedLines(t.Context(), s.node()); err != nil || len(lines) != 1 || lines[0] != line {
+		t.Errorf("%q, %v", lines, err)
+	}
 	s.put("authorized_keys", line+"\n")
 	connect(t, l, s.node(), &buffer{}).Close()
 	hops := examine(t, l, s.node("user", "nobody-of-that-name"))

@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -103,6 +104,27 @@ func (l *Launcher) Check(n fleet.Node) error {
 	return nil
 }
 
+// AuthorizedLines returns what to put into ~/.ssh/authorized_keys on the machine so that the node's keys are let in: a line for each. A
+// node that logs in by password has none.
+func (l *Launcher) AuthorizedLines(ctx context.Context, n fleet.Node) ([]string, error) {
+	s, err := l.settings(n)
+	if err != nil {
+		return nil, err
+	}
+	c, err := l.credentials(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	defer c.close()
+	var lines []string
+	for _, k := range c.logins[len(c.logins)-1].keys {
+		if line := AuthorizedLine(k); !slices.Contains(lines, line) { // a key's certificate has the same
+			lines = append(lines, line)
+		}
+	}
+	return lines, nil
+}
+
 // Launch logs in, brings the agent there when it must, and starts it.
 func (l *Launcher) Launch(ctx context.Context, n fleet.Node, w io.Writer) (wire.Link, error) {
 	s, err := l.settings(n)
@@ -130,7 +152,7 @@ func (l *Launcher) Launch(ctx context.Context, n fleet.Node, w io.Writer) (wire.
 // dialAgain logs in, with as many attempts as the settings say. What only a person can change is not tried again.
 func (l *Launcher) dialAgain(ctx context.Context, s *settings, c *credentials, log *nodeLog) (*way, error) {
 	for attempt := 1; ; attempt++ {
-		way, err := l.dial(ctx, s, c, log)
+		way, err := l.dial(ctx, s, c, log, nil)
 		if err == nil || ctx.Err() != nil || attempt > s.retries || !fault.Is(err, fault.Unavailable) {
 			return way, err
 		}

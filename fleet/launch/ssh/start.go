@@ -203,6 +203,8 @@ func (k *link) Read(p []byte) (int, error) {
 func (k *link) Close() error {
 	k.closed.Do(func() {
 		close(k.closing)
+		late := time.AfterFunc(4*k.l.cfg.Grace, func() { k.m.way.giveUp(errors.New("the machine does not answer")) }) // each of what follows may block on a dead connection
+		defer late.Stop()
 		if !k.endStdin() || !k.gone(k.l.cfg.Grace) {
 			k.kill()
 		}

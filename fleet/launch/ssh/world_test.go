@@ -69,6 +69,14 @@ func missing(t testing.TB, what string) {
 	t.Skip(what)
 }
 
+// long leaves a test out of short runs: those under the race detector.
+func long(t testing.TB) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("long")
+	}
+}
+
 func needRoot(t testing.TB) {
 	t.Helper()
 	if os.Getuid() != 0 {
