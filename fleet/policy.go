@@ -13,7 +13,7 @@ type Retention interface {
 	Decide(now time.Time, s Occupation) Stay
 }
 
-// RetentionSpec names a kind of retention and its settings.
+// RetentionSpec names a kind of retention and its settings. fleet/retain makes a Retention of it.
 type RetentionSpec struct {
 	Kind   string            `json:"kind,omitempty"` // "" is always
 	Config map[string]string `json:"config,omitempty"`
@@ -33,11 +33,11 @@ type Occupation struct {
 
 // Stay is the answer of a retention strategy.
 type Stay struct {
-	Connect bool          // the node should be connected; when it is not: connect it
+	Connect bool          // the node should be connected, so connect it; false ends a connection at once, whatever runs on it
 	Accept  bool          // it may be given new work
 	Remove  bool          // it is of no more use: delete it (cloud nodes)
 	Cause   *OfflineCause // why not, when Connect or Accept is false
-	Again   time.Time     // ask again then at the latest; zero: only after a change of the Occupation
+	Again   time.Time     // always later than now: ask again then at the latest; zero: only after a change of the Occupation
 }
 
 // Monitor judges one quantity of a node. It is a pure function; the roster keeps what it returns and hands it back.
@@ -72,20 +72,21 @@ const (
 type Limit struct {
 	Action Action `json:"action,omitempty"`
 	// Bad is the threshold: bytes for disk, temp and swap (below it is bad), milliseconds for clock and response (above it is bad).
+	// Response has no default: without one only time-outs are bad.
 	Bad  int64 `json:"bad,omitempty"`
 	Warn int64 `json:"warn,omitempty"` // shown as a warning between Warn and Bad
 }
 
 // Verdict is what a monitor makes of the newest sample.
 type Verdict struct {
-	Level  Level     `json:"level"`           // "" is good
-	Value  float64   `json:"value"`           // in the unit of Limit
-	Text   string    `json:"text"`            // for people: "1.2 GiB of 40 GiB free on /srv", "3 ms ahead"
-	Cause  string    `json:"cause,omitempty"` // why it takes the node off, in the words of the field; "" while Level is not bad
-	Action Action    `json:"action,omitempty"`
-	Since  time.Time `json:"since,omitzero"`  // of Level
-	Full   time.Time `json:"full,omitzero"`   // when a quantity that shrinks will reach its threshold, if it goes on like this
-	State  []float64 `json:"state,omitempty"` // what the monitor wants to remember for the next sample
+	Level  Level     `json:"level"`            // "" is good
+	Value  float64   `json:"value"`            // in the unit of Limit; clock: positive is ahead of us
+	Text   string    `json:"text"`             // for people: "1.2 GiB of 40 GiB free on /srv", "3 ms ahead"
+	Cause  string    `json:"cause,omitempty"`  // why it takes the node off, in the words of the field; "" while Level is not bad
+	Action Action    `json:"action,omitempty"` // what follows now: "" while good, Warn at most at a warning, the Limit's when bad
+	Since  time.Time `json:"since,omitzero"`   // of Level
+	Full   time.Time `json:"full,omitzero"`    // when a quantity that shrinks will reach its threshold, if it goes on like this
+	State  []float64 `json:"state,omitempty"`  // what the monitor wants to remember for the next sample
 }
 
 // Level says how good a value is.
