@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -175,7 +174,7 @@ func noGreeting(seen []byte, err error) error {
 	if fault.Of(err) != fault.Internal { // the peer said why, in the link's own way
 		return err
 	}
-	if errors.Is(err, io.EOF) && len(seen) > 0 {
+	if len(seen) > 0 {
 		return fault.New(fault.Unavailable, "the peer closed without a greeting; it said %q: %w", clip(seen), err)
 	}
 	return fault.New(fault.Unavailable, "the peer gave no greeting: %w", err)

@@ -80,7 +80,9 @@ func jenkins(name string) (option, bool) {
 		return option{own: "--once"}, true
 	case "-text":
 		return option{own: "--text"}, true
-	case "-webSocket", "-headless", "-noKeepAlive", "-ping", "-failIfWorkDirIsMissing", "-noCertificateCheck", "-disableHttpsCertValidation":
+	case "-webSocket":
+		return option{own: "--tcp=false"}, true
+	case "-headless", "-noKeepAlive", "-ping", "-failIfWorkDirIsMissing", "-noCertificateCheck", "-disableHttpsCertValidation":
 		return option{}, true
 	case "-agentLog", "-auth", "-cert", "-connectTo", "-credentials", "-instanceIdentity", "-internalDir", "-jar-cache", "-jnlpCredentials", "-loggingConfig",
 		"-noReconnectAfter", "-protocols", "-proxyCredentials":

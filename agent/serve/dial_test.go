@@ -220,7 +220,7 @@ func TestCompat(t *testing.T) {
 		"-jnlpUrl http://ci:8080/x/computer/a%20b/jenkins-agent.jnlp -noReconnect": "--url=http://ci:8080/x --name=a b --once",
 		"-jnlpUrl https://ci/computer/n/slave-agent.jnlp -secret @f":               "--url=https://ci --name=n --secret=@f",
 		"-direct h:1 -instanceIdentity XY= -protocols JNLP4-connect":               "--direct=h:1 | -instanceIdentity -protocols",
-		"-webSocket -webSocketHeader A=b=c -headless -jar-cache /c -text":          "--header=A=b=c --text | -webSocket -headless -jar-cache",
+		"-webSocket -webSocketHeader A=b=c -headless -jar-cache /c -text":          "--tcp=false --header=A=b=c --text | -headless -jar-cache",
 		"--url http://ci -once":                           "--url http://ci -once",
 		"-url=http://ci -- -secret":                       "--url=http://ci -- -secret",
 		"-noCertificateCheck -agentLog /l -internalDir r": " | -noCertificateCheck -agentLog -internalDir",

@@ -333,9 +333,9 @@ func TestEcho(t *testing.T) {
 	if !fault.Is(err, fault.Invalid) || !strings.Contains(err.Error(), "echoes") {
 		t.Errorf("%v", err)
 	}
-	near, far = channel(t)
-	go io.Copy(far, far)
-	if _, err := text.Announce(t.Context(), near, "the controller"); !fault.Is(err, fault.Invalid) || !strings.Contains(err.Error(), "echoes") {
+	mute, mirror := channel(t)
+	go io.Copy(mirror, mirror)
+	if _, err := text.Announce(t.Context(), mute, "the controller"); !fault.Is(err, fault.Invalid) || !strings.Contains(err.Error(), "echoes") {
 		t.Errorf("%v", err)
 	}
 }
