@@ -17,13 +17,13 @@ import (
 // onSmall is a node whose folder is on the small disk.
 func (s *sshd) onSmall(settings ...string) fleet.Node {
 	n := s.node(settings...)
-	n.RemoteRoot = filepath.Join(s.dir, "small", "root")
+	n.RemoteRoot = filepath.Join(s.dir, "small disk", "root")
 	return n
 }
 
 // small is the small disk as sshd sees it.
 func (s *sshd) small(elem ...string) string {
-	return filepath.Join(append([]string{fmt.Sprintf("/proc/%d/root", s.cmd.Process.Pid), s.dir, "small"}, elem...)...)
+	return filepath.Join(append([]string{fmt.Sprintf("/proc/%d/root", s.cmd.Process.Pid), s.dir, "small disk"}, elem...)...)
 }
 
 // S1-18: a full disk is told as a full disk, before anything is written.
@@ -35,7 +35,7 @@ func TestFullDisk(t *testing.T) {
 	if !fault.Is(err, fault.Exhausted) {
 		t.Errorf("%v", err)
 	}
-	wants(t, "error", says{err}, "the disk of "+s.dir+"/small/root/bin/ is full", "are free", "the agent needs", "set the node's remote root")
+	wants(t, "error", says{err}, "the disk of "+s.dir+"/small disk/root/bin/ is full", "are free", "the agent needs", "set the node's remote root")
 	hops := examine(t, l, s.onSmall())
 	if names(hops) != "dns tcp key login shell !disk" || !strings.Contains(hops[5].Text, "is full") {
 		t.Errorf("%+v", hops)
@@ -72,7 +72,7 @@ func TestReadOnly(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 	wants(t, "error", says{err}, "Read-only file system", "remote root")
-	_, err = l.Launch(t.Context(), s.node("agentPath", filepath.Join(s.dir, "small", "agent")), &buffer{})
+	_, err = l.Launch(t.Context(), s.node("agentPath", filepath.Join(s.dir, "small disk", "agent")), &buffer{})
 	if !fault.Is(err, fault.Denied) {
 		t.Errorf("%v", err)
 	}

@@ -217,6 +217,8 @@ func (m *machine) cat(ctx context.Context, b dist.Binary, tmp, to string) error 
 // size writes bytes for people.
 func size(n int64) string {
 	switch {
+	case n >= 1<<30:
+		return fmt.Sprintf("%.1f GB", float64(n)/(1<<30))
 	case n >= 1<<20:
 		return fmt.Sprintf("%.1f MB", float64(n)/(1<<20))
 	case n >= 1<<10:

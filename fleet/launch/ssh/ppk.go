@@ -165,11 +165,12 @@ func (k *ppk) derive(passphrase []byte, encrypted bool) (key, iv []byte, seal ha
 	if !encrypted {
 		return nil, nil, hmac.New(sha256.New, nil), nil
 	}
+	// PuTTY takes 8 MiB and as many passes as fit into 100 ms; a file that asks for a thousand times that is no key.
 	memory, err1 := strconv.ParseUint(k.fields["Argon2-Memory"], 10, 32)
 	passes, err2 := strconv.ParseUint(k.fields["Argon2-Passes"], 10, 32)
 	threads, err3 := strconv.ParseUint(k.fields["Argon2-Parallelism"], 10, 8)
 	salt, err4 := hex.DecodeString(k.fields["Argon2-Salt"])
-	if errors.Join(err1, err2, err3, err4) != nil || passes < 1 || passes > 10_000 || threads < 1 || memory > 1<<20 {
+	if errors.Join(err1, err2, err3, err4) != nil || passes < 1 || threads < 1 || memory > 1<<20 || passes > 1<<22 || passes*max(memory, 8) > 1<<22 {
 		return nil, nil, nil, errPPK
 	}
 	var out []byte

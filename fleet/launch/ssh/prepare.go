@@ -71,13 +71,21 @@ func (p place) found(said map[string]string, b dist.Binary) place {
 		sum = hexSum.FindString(said["stamp"])
 	}
 	p.current = sum != "" && sum == b.SHA256 && p.size == b.Size
-	p.free = -1
-	if f := strings.Fields(said["free"]); len(f) >= 6 {
-		if kb, err := strconv.ParseInt(f[len(f)-3], 10, 64); err == nil {
-			p.free = kb << 10
+	p.free = free(said["free"])
+	return p
+}
+
+// free reads a line of df: the number before the percentage is what is left, in KiB. Names before and after may have blanks.
+func free(line string) int64 {
+	words := strings.Fields(line)
+	for i := len(words) - 1; i > 0; i-- {
+		if strings.HasSuffix(words[i], "%") {
+			if kb, err := strconv.ParseInt(words[i-1], 10, 64); err == nil {
+				return kb << 10
+			}
 		}
 	}
-	return p
+	return -1
 }
 
 func (m *machine) noFolder(p place, r reply) error {

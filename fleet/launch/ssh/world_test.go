@@ -112,7 +112,7 @@ type options struct {
 	conf    string // more lines of sshd_config; the first value of a keyword counts
 	noSFTP  bool
 	netns   string // runs in it
-	mount   string // options of a tmpfs on DIR/small, in a mount namespace of its own
+	mount   string // options of a tmpfs on DIR/small disk, in a mount namespace of its own
 	address string // instead of 127.0.0.1
 	port    int    // instead of a free one
 }
@@ -178,7 +178,7 @@ func (s *sshd) start(o options) {
 		argv = append([]string{path("ip"), "netns", "exec", o.netns}, argv...)
 	}
 	if o.mount != "" {
-		small := filepath.Join(s.dir, "small")
+		small := filepath.Join(s.dir, "small disk")
 		if err := os.Mkdir(small, 0o755); err != nil {
 			s.t.Fatal(err)
 		}
