@@ -63,7 +63,9 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	defer stop()
 	var clients sync.WaitGroup
 	defer clients.Wait()
-	for pause := time.Duration(0); ; {
+	var pause time.Duration
+	crowded := false // and said so
+	for {
 		conn, err := l.Accept()
 		switch {
 		case ctx.Err() != nil:
@@ -82,9 +84,13 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		pause = 0
 		select {
 		case s.greeting <- struct{}{}:
+			crowded = false
 			clients.Go(func() { s.serve(ctx, conn) })
 		default:
-			s.cfg.Logger.Warn("too many clients at once on the agents' port", "peer", conn.RemoteAddr().String())
+			if !crowded {
+				s.cfg.Logger.Warn("too many clients at once on the agents' port that do not say who they are", "peer", conn.RemoteAddr().String(), "most", s.cfg.MaxGreeting)
+			}
+			crowded = true
 			conn.Close()
 		}
 	}

@@ -21,7 +21,7 @@ import (
 const (
 	// magic opens each side's line. The number is that of this exchange, not of what is said on the link.
 	magic   = "OUTWORK-AGENT 1 "
-	maxLine = 8 << 10 // bytes of a line
+	maxLine = 8 << 10  // bytes of a line
 	buffer  = 32 << 10 // bytes read ahead
 
 	timeout       = 10 * time.Second // for each of connecting, the TLS handshake and the first lines
