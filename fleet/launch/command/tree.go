@@ -3,6 +3,7 @@ package command
 import (
 	"fmt"
 	"os/exec"
+	"sync"
 
 	"github.com/outwork-build/outwork/wire"
 )
@@ -13,6 +14,7 @@ type tree struct {
 	cmd  *exec.Cmd
 	name string
 	rest []byte // read before the link was handed out
+	once sync.Once
 }
 
 func (t *tree) Peer() string { return fmt.Sprintf("%s (pid %d)", t.name, t.cmd.Process.Pid) }
@@ -38,7 +40,7 @@ func (t *tree) Read(p []byte) (int, error) {
 // Close gives the command its time to end, and then ends what is left of the group.
 func (t *tree) Close() error {
 	err := t.Link.Close()
-	t.kill()
+	t.once.Do(t.kill) // later the number may be another group's
 	return err
 }
 
