@@ -70,6 +70,7 @@ type Authority struct {
 	cost    argon
 	decoy   string        // a hash of no password, to compare with when there is no such user
 	hashing chan struct{} // bounds the memory of argon2id
+	right   remembered    // passwords shown with Basic
 
 	mu       sync.Mutex
 	attempts map[string]*rate.Limiter // guarded by mu; failed logins by user

@@ -3,21 +3,20 @@ package rest
 import (
 	"context"
 	"fmt"
-	"io"
-	"mime"
 	"net/http"
 	"net/url"
-	"path"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
 	"github.com/outwork-build/outwork/api"
 	"github.com/outwork-build/outwork/build"
-	"github.com/outwork-build/outwork/cas"
 	"github.com/outwork-build/outwork/internal/fault"
 	"github.com/outwork-build/outwork/server/auth"
+	"github.com/outwork-build/outwork/server/record"
 )
 
 // InBuild names a build.
@@ -64,10 +63,7 @@ func (s *server) builds() {
 		func(ctx context.Context, in *InBuild) (*body[api.Build], error) { return s.readBuild(ctx, in.id()) })
 	register(s, route{method: "DELETE", path: "/jobs/{job}/builds/{number}", id: "delete-build", summary: "Delete a finished build", tag: "builds", scope: auth.Write, status: http.StatusNoContent},
 		func(ctx context.Context, in *InBuild) (*empty, error) {
-			if err := s.Builds.DeleteBuild(ctx, in.id()); err != nil {
-				return nil, err
-			}
-			return nil, s.Logs.Remove(in.id())
+			return nil, record.RemoveBuild(ctx, s.Builds, s.Logs, in.id())
 		})
 	register(s, route{method: "POST", path: "/jobs/{job}/builds/{number}/abort", id: "abort-build", summary: "Ask a build to end; a second time ends it hard", tag: "builds", scope: auth.Write, status: http.StatusNoContent},
 		func(ctx context.Context, in *InBuild) (*empty, error) {
@@ -102,7 +98,7 @@ func (s *server) builds() {
 			as, err := s.Details.Artifacts(ctx, in.id())
 			var out []api.Artifact
 			for _, a := range as {
-				out = append(out, api.Artifact{Path: a.Path, Size: a.Size, Digest: a.Digest, Mode: octal(a.Mode), URL: s.artifactURL(in.id(), a.Path)})
+				out = append(out, api.Artifact{Path: a.Path, Size: a.Size, Digest: a.Digest, Mode: record.Octal(a.Mode), URL: s.artifactURL(in.id(), a.Path)})
 			}
 			return list(out), err
 		})
@@ -119,7 +115,7 @@ func (s *server) build(b build.Build) api.Build {
 	a := api.Build{
 		Job: string(b.ID.Job), Number: b.ID.Number, DisplayName: b.DisplayName, Description: b.Description, State: string(b.State),
 		Result: string(b.Result), CauseKind: string(b.CauseKind), Message: b.Message, Cause: api.Cause(b.Cause), Parameters: b.Parameters,
-		Accepted: b.Accepted, Started: at(b.Started), Ended: at(b.Ended), URL: s.URL() + BuildPage(b.ID),
+		Accepted: b.Accepted, Started: at(b.Started), Ended: at(b.Ended), URL: s.URL() + record.BuildPage(b.ID),
 	}
 	if a.DisplayName == "" {
 		a.DisplayName = "#" + strconv.Itoa(b.ID.Number)
@@ -134,19 +130,6 @@ func (s *server) build(b build.Build) api.Build {
 	return a
 }
 
-// BuildPage is the path of a build's page.
-func BuildPage(id build.ID) string {
-	return "/jobs/" + url.PathEscape(string(id.Job)) + "/" + strconv.Itoa(id.Number)
-}
-
-// octal writes permission bits as people do; "" when there are none.
-func octal(mode uint32) string {
-	if mode == 0 {
-		return ""
-	}
-	return fmt.Sprintf("%04o", mode)
-}
-
 func (s *server) artifactURL(id build.ID, file string) string {
 	segs := strings.Split(file, "/")
 	for i := range segs {
@@ -155,8 +138,7 @@ func (s *server) artifactURL(id build.ID, file string) string {
 	return fmt.Sprintf("%s/api/v1/jobs/%s/builds/%d/artifacts/%s", s.URL(), url.PathEscape(string(id.Job)), id.Number, strings.Join(segs, "/"))
 }
 
-// artifact serves a file that a build made, so that a browser cannot be led to run what is in it: sandboxed, never sniffed,
-// and shown in place only when it is plain text or a picture.
+// artifact serves a file that a build made.
 func (s *server) artifact(ctx context.Context, in *struct {
 	InBuild
 	Path string `path:"path" doc:"Path of the file as the build archived it; may hold slashes."`
@@ -165,43 +147,15 @@ func (s *server) artifact(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, err
 	}
-	for _, a := range as {
-		if a.Path != in.Path {
-			continue
-		}
-		d, err := cas.ParseDigest(a.Digest)
-		if err != nil {
-			return nil, err
-		}
-		r, err := s.CAS.Get(ctx, d, 0)
-		if err != nil {
-			return nil, fault.New(fault.NotFound, "artifact %s: its bytes are gone: %w", a.Path, err)
-		}
-		return &huma.StreamResponse{Body: func(hc huma.Context) {
-			defer r.Close()
-			kind, show := "application/octet-stream", false
-			if t, _, err := mime.ParseMediaType(mime.TypeByExtension(path.Ext(a.Path))); err == nil {
-				if show = t == "text/plain" || (strings.HasPrefix(t, "image/") && t != "image/svg+xml"); show {
-					kind = t
-				}
-			}
-			disposition := "attachment"
-			if show {
-				disposition = "inline"
-			}
-			hc.SetHeader("Content-Type", kind)
-			hc.SetHeader("Content-Length", strconv.FormatInt(d.Size, 10))
-			hc.SetHeader("Content-Disposition", mime.FormatMediaType(disposition, map[string]string{"filename": path.Base(a.Path)}))
-			hc.SetHeader("Content-Security-Policy", "sandbox; default-src 'none'; img-src 'self'; style-src 'unsafe-inline'")
-			hc.SetHeader("X-Content-Type-Options", "nosniff")
-			if mode := octal(a.Mode); mode != "" {
-				hc.SetHeader("X-Outwork-Mode", mode)
-			}
-			hc.SetHeader("ETag", `"`+d.Hash+`"`)
-			if _, err := io.Copy(hc.BodyWriter(), r); err != nil {
-				s.Log.Warn("serve an artifact", "build", in.id().String(), "path", a.Path, "error", err)
-			}
-		}}, nil
+	i := slices.IndexFunc(as, func(a build.Artifact) bool { return a.Path == in.Path })
+	if i < 0 {
+		return nil, fault.New(fault.NotFound, "build %s archived no file %q", in.id(), in.Path)
 	}
-	return nil, fault.New(fault.NotFound, "build %s archived no file %q", in.id(), in.Path)
+	return &huma.StreamResponse{Body: func(hc huma.Context) {
+		r, w := humago.Unwrap(hc)
+		if err := record.ServeArtifact(w, r, s.CAS, as[i]); err != nil {
+			s.Log.Warn("serve an artifact", "build", in.id().String(), "path", in.Path, "error", err)
+			writeFailure(w, err)
+		}
+	}}, nil
 }

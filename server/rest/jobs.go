@@ -8,6 +8,7 @@ import (
 	"github.com/outwork-build/outwork/build"
 	"github.com/outwork-build/outwork/internal/fault"
 	"github.com/outwork-build/outwork/server/auth"
+	"github.com/outwork-build/outwork/server/record"
 )
 
 // JobPath, InBuild and NodePath are the path parameters that operations share; huma reads exported types only.
@@ -75,20 +76,7 @@ func (s *server) jobs() {
 		})
 	register(s, route{method: "DELETE", path: "/jobs/{job}", id: "delete-job", summary: "Delete a job with all its builds", tag: "jobs", scope: auth.Write, status: http.StatusNoContent},
 		func(ctx context.Context, in *JobPath) (*empty, error) {
-			name := build.JobName(in.Job)
-			bs, err := s.Builds.Builds(ctx, build.Filter{Job: name, Limit: 1 << 30})
-			if err != nil {
-				return nil, err
-			}
-			if err := s.Builds.DeleteJob(ctx, name); err != nil {
-				return nil, err
-			}
-			for _, b := range bs {
-				if err := s.Logs.Remove(b.ID); err != nil && !fault.Is(err, fault.NotFound) {
-					s.Log.Warn("remove a log", "build", b.ID.String(), "error", err)
-				}
-			}
-			return nil, nil
+			return nil, record.RemoveJob(ctx, s.Builds, s.Logs, s.Log, build.JobName(in.Job))
 		})
 }
 
