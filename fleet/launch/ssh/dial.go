@@ -153,6 +153,11 @@ func (l *Launcher) greet(ctx context.Context, s *settings, conn net.Conn, h hop,
 	if err != nil && ctx.Err() != nil {
 		err = fmt.Errorf("%w (%w)", context.Cause(ctx), err)
 	}
+	if p, ok := conn.(*proxied); ok && err != nil {
+		if last := p.words(); last != "" {
+			err = fmt.Errorf("%w; proxyCommand said: %s", err, last)
+		}
+	}
 	switch {
 	case j.err != nil:
 		return nil, see.fail(h, "key", start, j.err)
@@ -279,14 +284,10 @@ type proxied struct {
 	address address
 }
 
-func (p *proxied) Read(b []byte) (int, error) {
-	n, err := p.Link.Read(b)
-	if err != nil {
-		if last := p.said.end(); last != "" {
-			err = fmt.Errorf("proxyCommand ended (%w): %s", err, last)
-		}
-	}
-	return n, err
+// words ends the command and returns the last that it said.
+func (p *proxied) words() string {
+	_ = p.Close()
+	return p.said.end()
 }
 
 func (p *proxied) LocalAddr() net.Addr              { return p.address }
