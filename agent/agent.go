@@ -135,13 +135,13 @@ type StopRequest struct {
 type Leases interface {
 	Open(ctx context.Context, r OpenRequest) (Workspace, error)
 	// Renew says that the controller is alive and still holds these leases. It is also the heartbeat. Its answer lists the
-	// leases that are open on the machine, so that the controller can close what it no longer knows, and says when this Renew
-	// was heard.
+	// leases that are open on the machine, so that the controller can close what it no longer knows, says when this Renew
+	// was heard, and how the machine feels. feels is zero where that is not known: an older agent.
 	//
 	// answered is that moment of the newest Renew on this connection whose answer the caller had before it chose held. Each Kill
 	// lease in held lives until its TTL has passed from then, or longer if it did already. With 0 nothing is prolonged: that is
 	// the first Renew of a connection, after whose answer the next should follow at once.
-	Renew(ctx context.Context, held []Lease, answered Heard) (open []Lease, heard Heard, err error)
+	Renew(ctx context.Context, held []Lease, answered Heard) (open []Lease, heard Heard, feels Vitals, err error)
 	// Close kills what still runs in the lease and frees its workspace. Closing what is not open is not an error.
 	Close(ctx context.Context, l Lease) error
 }
@@ -211,17 +211,18 @@ type PackedFile struct {
 
 // Description is what a machine says of itself when it connects.
 type Description struct {
-	Version  string            `json:"version"` // Outwork's
-	OS       string            `json:"os"`      // runtime.GOOS
-	Arch     string            `json:"arch"`    // runtime.GOARCH
-	Hostname string            `json:"hostname"`
-	CPUs     int               `json:"cpus"`
-	Root     string            `json:"root"` // the agent's folder, absolute
-	Boot     string            `json:"boot"` // changes when the machine restarts
-	PID      int               `json:"pid"`
-	Shells   []string          `json:"shells"` // interpreters it has: sh, bat, powershell, pwsh
-	Git      bool              `json:"git"`    // a git program is on PATH
-	Env      map[string]string `json:"env,omitempty"`
+	Version  string   `json:"version"` // Outwork's
+	OS       string   `json:"os"`      // runtime.GOOS
+	Arch     string   `json:"arch"`    // runtime.GOARCH
+	Hostname string   `json:"hostname"`
+	CPUs     int      `json:"cpus"`
+	Root     string   `json:"root"` // the agent's folder, absolute
+	Boot     string   `json:"boot"` // changes when the machine restarts
+	PID      int      `json:"pid"`
+	Shells   []string `json:"shells"` // interpreters it has: sh, bat, powershell, pwsh
+	Git      bool     `json:"git"`    // a git program is on PATH
+	// Env is what every step finds in its environment, but for what differs from lease to lease (HOME, TMPDIR). Nothing secret.
+	Env map[string]string `json:"env,omitempty"`
 }
 
 // Machine is all a machine can do.

@@ -66,6 +66,8 @@ type machine struct {
 	named    [][]agent.Lease // in each heartbeat
 	answered []agent.Heard   // in each heartbeat
 	silent   bool            // heartbeats are not answered
+	feels    agent.Vitals    // Clock is that of the answer, if it is set
+	ahead    time.Duration   // how much the clock is wrong
 }
 
 func (m *machine) Describe(context.Context) (agent.Description, error) {
@@ -74,18 +76,21 @@ func (m *machine) Describe(context.Context) (agent.Description, error) {
 	return agent.Description{Version: "1.0", OS: "linux", Arch: "amd64", Boot: m.boot, CPUs: 2}, nil
 }
 
-func (m *machine) Renew(ctx context.Context, held []agent.Lease, answered agent.Heard) ([]agent.Lease, agent.Heard, error) {
+func (m *machine) Renew(ctx context.Context, held []agent.Lease, answered agent.Heard) ([]agent.Lease, agent.Heard, agent.Vitals, error) {
 	m.mu.Lock()
 	m.named = append(m.named, held)
 	m.answered = append(m.answered, answered)
 	heard := agent.Heard(len(m.named))
-	silent, open := m.silent, slices.Clone(m.open)
+	silent, open, feels := m.silent, slices.Clone(m.open), m.feels
+	if !feels.Clock.IsZero() {
+		feels.Clock = time.Now().Add(m.ahead)
+	}
 	m.mu.Unlock()
 	if silent {
 		<-ctx.Done()
-		return nil, 0, ctx.Err()
+		return nil, 0, agent.Vitals{}, ctx.Err()
 	}
-	return open, heard, nil
+	return open, heard, feels, nil
 }
 
 func (m *machine) Close(_ context.Context, l agent.Lease) error {

@@ -70,7 +70,7 @@ func (s *session) renew(ctx context.Context, named, first bool) error {
 		}
 	}
 	start := time.Now()
-	open, heard, err := s.conn.Machine().Renew(ctx, held, s.heard)
+	open, heard, _, err := s.conn.Machine().Renew(ctx, held, s.heard)
 	if err != nil {
 		return err
 	}

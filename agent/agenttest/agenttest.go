@@ -44,6 +44,7 @@ func Run(t *testing.T, open func(t *testing.T) agent.Machine, o Options) {
 		{"Fencing", fencing},
 		{"CloseTwiceAndUnknown", closeTwiceAndUnknown},
 		{"RenewListsOpenLeases", renewLists},
+		{"RenewSaysHowItFeels", vitals},
 		{"KillPolicyEndsSteps", killPolicy},
 		{"LateRenewsProlongNothing", lateRenews},
 		{"HoldPolicyKeepsSteps", holdPolicy},

@@ -181,7 +181,7 @@ func closeTwiceAndUnknown(b *bench) {
 func renewLists(b *bench) {
 	l1, _ := b.open(agent.OpenRequest{Job: "a"})
 	l2, _ := b.open(agent.OpenRequest{Job: "b"})
-	got, _, err := b.m.Renew(b.ctx(), []agent.Lease{l1, {Item: "unknown", Epoch: 3}}, 0)
+	got, _, _, err := b.m.Renew(b.ctx(), []agent.Lease{l1, {Item: "unknown", Epoch: 3}}, 0)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -191,8 +191,35 @@ func renewLists(b *bench) {
 	if err := b.m.Close(b.ctx(), l1); err != nil {
 		b.Fatal(err)
 	}
-	if got, _, err = b.m.Renew(b.ctx(), nil, 0); err != nil || len(got) != 1 || got[0] != l2 {
+	if got, _, _, err = b.m.Renew(b.ctx(), nil, 0); err != nil || len(got) != 1 || got[0] != l2 {
 		b.Errorf("Renew after Close listed %v, %v; want %v", got, err, l2)
+	}
+}
+
+func vitals(b *bench) {
+	ctx := b.ctx()
+	var v agent.Vitals
+	var before time.Time
+	for v.Disk.Total <= 0 || v.Temp.Total <= 0 || v.MemoryAll <= 0 { // what takes longer than a heartbeat may wait comes with a later one
+		var err error
+		before = time.Now()
+		if _, _, v, err = b.m.Renew(ctx, nil, 0); err != nil {
+			b.Fatal(err)
+		}
+		if v.Clock.IsZero() {
+			b.Fatal("no vitals")
+		}
+	}
+	if v.Clock.Before(before.Add(-time.Second)) || v.Clock.After(time.Now().Add(time.Second)) {
+		b.Errorf("the machine's clock says %v, ours %v", v.Clock, before)
+	}
+	for what, s := range map[string]agent.Space{"disk": v.Disk, "temp": v.Temp} {
+		if !filepath.IsAbs(s.Path) || s.Free < 0 || s.Total < s.Free || s.Total == 0 || s.Age < 0 || s.Age > time.Minute {
+			b.Errorf("%s: %+v", what, s)
+		}
+	}
+	if v.CPUs < 1 || v.MemoryAll <= 0 || v.Memory > v.MemoryAll || v.Swap > v.SwapAll {
+		b.Errorf("the machine feels %+v", v)
 	}
 }
 
@@ -225,14 +252,14 @@ func killPolicy(b *bench) {
 		b.Errorf("exit %+v, want Stopped with a reason", e)
 	}
 	b.wantKind("Start in a lease that ran out", b.m.Start(b.ctx(), agent.StartRequest{Lease: l, Step: "t", Script: []byte("true")}), fault.Stale)
-	if got, _, err := b.m.Renew(b.ctx(), []agent.Lease{l}, 0); err != nil || len(got) != 1 {
+	if got, _, _, err := b.m.Renew(b.ctx(), []agent.Lease{l}, 0); err != nil || len(got) != 1 {
 		b.Errorf("Renew lists %v, %v; a lease that ran out is there until it is closed", got, err)
 	}
 }
 
 func (b *bench) renew(l agent.Lease, answered agent.Heard) agent.Heard {
 	b.Helper()
-	_, heard, err := b.m.Renew(b.ctx(), []agent.Lease{l}, answered)
+	_, heard, _, err := b.m.Renew(b.ctx(), []agent.Lease{l}, answered)
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -27,7 +27,7 @@ func restartInAStep(b *bench) {
 	f := b.tail(l, "s")
 	b.until(f, "\n250\n")
 	b.restart()
-	if held, _, err := b.m.Renew(b.ctx(), []agent.Lease{l}, 0); err != nil || len(held) != 1 || held[0] != l {
+	if held, _, _, err := b.m.Renew(b.ctx(), []agent.Lease{l}, 0); err != nil || len(held) != 1 || held[0] != l {
 		b.Fatalf("after the restart the machine holds %v, %v", held, err)
 	}
 	b.start(r)

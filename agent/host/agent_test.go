@@ -76,9 +76,9 @@ func (o order) carryOut(ctx context.Context, h *host.Host) error {
 	case o.Start != nil:
 		return h.Start(ctx, *o.Start)
 	}
-	_, heard, err := h.Renew(ctx, o.Renew, 0)
+	_, heard, _, err := h.Renew(ctx, o.Renew, 0)
 	if err == nil {
-		_, _, err = h.Renew(ctx, o.Renew, heard)
+		_, _, _, err = h.Renew(ctx, o.Renew, heard)
 	}
 	return err
 }

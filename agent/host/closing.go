@@ -7,10 +7,10 @@ import (
 	"github.com/outwork-build/outwork/agent/host/shim"
 )
 
-// Renew pushes the deadlines of Kill leases and lists what is open. A Heard is shim.Now.
-func (h *Host) Renew(ctx context.Context, held []agent.Lease, answered agent.Heard) ([]agent.Lease, agent.Heard, error) {
+// Renew pushes the deadlines of Kill leases, lists what is open, and measures how the computer feels. A Heard is shim.Now.
+func (h *Host) Renew(ctx context.Context, held []agent.Lease, answered agent.Heard) ([]agent.Lease, agent.Heard, agent.Vitals, error) {
 	if h.stop.Err() != nil {
-		return nil, 0, errStopped()
+		return nil, 0, agent.Vitals{}, errStopped()
 	}
 	now := agent.Heard(shim.Now())
 	if answered <= 0 || answered > now { // none, or not from this machine since it was booted
@@ -29,7 +29,7 @@ func (h *Host) Renew(ctx context.Context, held []agent.Lease, answered agent.Hea
 	for _, l := range open {
 		ids = append(ids, l.id)
 	}
-	return ids, now, ctx.Err()
+	return ids, now, h.gauge.Read(), ctx.Err()
 }
 
 // renew has a Kill lease live for its TTL from a moment that the controller knows to have passed.

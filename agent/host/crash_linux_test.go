@@ -395,7 +395,7 @@ func TestCloseGoesOnAfterARestart(t *testing.T) {
 	}
 	closeLease(t, p, l)
 	s.released(t)
-	if held, _, err := p.Renew(soon(t), nil, 0); err != nil || len(held) != 0 {
+	if held, _, _, err := p.Renew(soon(t), nil, 0); err != nil || len(held) != 0 {
 		t.Errorf("still open: %v, %v", held, err)
 	}
 	noLeftovers(t, root)

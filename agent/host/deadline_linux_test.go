@@ -20,7 +20,7 @@ func TestARestartProlongsNothing(t *testing.T) {
 	l := agent.Lease{Item: t.Name(), Epoch: 1}
 	open(t, p, agent.OpenRequest{Lease: l, Policy: agent.Kill, TTL: ttl})
 	script(t, p, l, "s", "exec sleep 600")
-	_, answered, err := p.Renew(soon(t), []agent.Lease{l}, 0)
+	_, answered, _, err := p.Renew(soon(t), []agent.Lease{l}, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -28,7 +28,7 @@ func TestARestartProlongsNothing(t *testing.T) {
 	<-time.After(ttl * 2 / 3)
 	p = p.restart(t)
 	defer closeAll(t, p)
-	if _, _, err := p.Renew(soon(t), []agent.Lease{l}, answered); err != nil {
+	if _, _, _, err := p.Renew(soon(t), []agent.Lease{l}, answered); err != nil {
 		t.Fatal(err)
 	}
 	_, e := follow(t, p, l, "s")

@@ -116,6 +116,7 @@ type Host struct {
 	fences *fences
 	pool   *pool
 	spares *spares
+	gauge  *Gauge
 	items  keyed // one Open or Close of an item at a time
 
 	mu     sync.Mutex
@@ -138,6 +139,7 @@ func New(cfg Config) (*Host, error) {
 	}
 	h := &Host{cfg: cfg, log: cfg.Log, boot: bootID(), leases: map[string]*lease{}, places: map[string]*lease{}}
 	h.shells, h.git = programs(cfg.Environ)
+	h.gauge = NewGauge(cfg.Root)
 	h.inherited = Inherited(cfg.Environ, cfg.PassEnv)
 	h.stop, h.stopped = context.WithCancel(context.Background())
 	if err := os.MkdirAll(filepath.Join(cfg.Root, "workspace"), 0o755); err != nil {

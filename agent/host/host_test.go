@@ -78,7 +78,7 @@ func closeAll(t testing.TB, m agent.Machine) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	open, _, err := m.Renew(ctx, nil, 0)
+	open, _, _, err := m.Renew(ctx, nil, 0)
 	if err != nil {
 		t.Errorf("Renew: %v", err)
 	}

@@ -337,7 +337,7 @@ func TestStartStopMany(t *testing.T) {
 	script(t, p, l, "s", "until test -e go; do sleep 0.05; done; echo done")
 	for range 60 {
 		p = p.restart(t)
-		if held, _, err := p.Renew(soon(t), nil, 0); err != nil || len(held) != 1 {
+		if held, _, _, err := p.Renew(soon(t), nil, 0); err != nil || len(held) != 1 {
 			t.Fatalf("%v, %v", held, err)
 		}
 	}

@@ -54,19 +54,23 @@ func (m *machine) Open(ctx context.Context, r agent.OpenRequest) (agent.Workspac
 	return w, nil
 }
 
-func (m *machine) Renew(ctx context.Context, held []agent.Lease, last agent.Heard) ([]agent.Lease, agent.Heard, error) {
+func (m *machine) Renew(ctx context.Context, held []agent.Lease, last agent.Heard) ([]agent.Lease, agent.Heard, agent.Vitals, error) {
 	if err := checkLeases(held); err != nil {
-		return nil, 0, fmt.Errorf("renew: %w", err)
+		return nil, 0, agent.Vitals{}, fmt.Errorf("renew: %w", err)
 	}
 	r, err := m.rpc.Renew(ctx, &agentpb.RenewRequest{Held: toLeases(held), Answered: int64(last)})
 	if err != nil {
-		return nil, 0, fmt.Errorf("renew: %w", err)
+		return nil, 0, agent.Vitals{}, fmt.Errorf("renew: %w", err)
 	}
 	open := fromLeases(r.GetOpen())
 	if err := checkLeases(open); err != nil {
-		return nil, 0, answered("renew", err)
+		return nil, 0, agent.Vitals{}, answered("renew", err)
 	}
-	return open, agent.Heard(r.GetHeard()), nil
+	feels := fromVitals(r.GetVitals())
+	if err := checkVitals(feels); err != nil {
+		return nil, 0, agent.Vitals{}, answered("renew", err)
+	}
+	return open, agent.Heard(r.GetHeard()), feels, nil
 }
 
 func (m *machine) Close(ctx context.Context, l agent.Lease) error {

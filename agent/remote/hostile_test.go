@@ -2,12 +2,14 @@ package remote
 
 import (
 	"context"
+	"math"
 	"os"
 	"strings"
 	"testing"
 
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/outwork-build/outwork/agent"
 	"github.com/outwork-build/outwork/api/agentpb"
@@ -29,6 +31,7 @@ type rogue struct {
 	chunks int
 	info   *agentpb.FileInfo
 	work   *agentpb.Workspace
+	vitals *agentpb.Vitals
 }
 
 func (r *rogue) Describe(context.Context, *agentpb.DescribeRequest) (*agentpb.Description, error) {
@@ -41,7 +44,7 @@ func (r *rogue) Stat(context.Context, *agentpb.StatRequest) (*agentpb.FileInfo, 
 	return r.info, nil
 }
 func (r *rogue) Renew(context.Context, *agentpb.RenewRequest) (*agentpb.RenewResponse, error) {
-	return &agentpb.RenewResponse{Open: r.leases}, nil
+	return &agentpb.RenewResponse{Open: r.leases, Vitals: r.vitals}, nil
 }
 func (r *rogue) Follow(_ *agentpb.FollowRequest, s agentpb.Machine_FollowServer) error {
 	return sendAll(r.follow, s.Send)
@@ -136,6 +139,10 @@ func TestHostileAnswers(t *testing.T) {
 		stdout = append(stdout, &agentpb.FollowResponse{Event: &agentpb.FollowResponse_Stdout{Stdout: make([]byte, 1<<20)}})
 	}
 	packed := &agentpb.PackedFile{Path: "p", Digest: toDigest(cas.Empty)}
+	renew := func(m agent.Machine) error {
+		_, _, _, err := m.Renew(t.Context(), nil, 0)
+		return err
+	}
 	cases := []struct {
 		name string
 		r    *rogue
@@ -149,10 +156,10 @@ func TestHostileAnswers(t *testing.T) {
 			_, err := m.Open(t.Context(), agent.OpenRequest{Lease: good})
 			return err
 		}},
-		{"a lease without a name", &rogue{leases: []*agentpb.Lease{{Epoch: 1}}}, func(m agent.Machine) error {
-			_, _, err := m.Renew(t.Context(), nil, 0)
-			return err
-		}},
+		{"a lease without a name", &rogue{leases: []*agentpb.Lease{{Epoch: 1}}}, renew},
+		{"vitals with a path too long", &rogue{vitals: &agentpb.Vitals{Disk: &agentpb.Space{Path: long}}}, renew},
+		{"negative memory", &rogue{vitals: &agentpb.Vitals{Memory: -2}}, renew},
+		{"a load that is no number", &rogue{vitals: &agentpb.Vitals{Load: math.NaN()}}, renew},
 		{"a file too long", &rogue{chunks: 17}, func(m agent.Machine) error {
 			_, err := m.ReadFile(t.Context(), good, "p", 0)
 			return err
@@ -256,7 +263,7 @@ func badRequests() map[string]func(context.Context, agent.Machine) error {
 		},
 		"no lease written": func(ctx context.Context, m agent.Machine) error { return m.WriteFile(ctx, agent.Lease{}, "p", nil, 0) },
 		"many leases": func(ctx context.Context, m agent.Machine) error {
-			_, _, err := m.Renew(ctx, make([]agent.Lease, maxLeases+1), 0)
+			_, _, _, err := m.Renew(ctx, make([]agent.Lease, maxLeases+1), 0)
 			return err
 		},
 	}
@@ -387,4 +394,22 @@ func FuzzMessages(f *testing.F) {
 			t.Fatalf("%v came back as %v", m, back)
 		}
 	})
+}
+
+// An agent from before there were vitals says nothing of them; one of a later version may leave parts out.
+func TestVitalsOfOtherVersions(t *testing.T) {
+	now := timestamppb.Now()
+	for _, tc := range []struct {
+		sent *agentpb.Vitals
+		want agent.Vitals
+	}{
+		{nil, agent.Vitals{}},
+		{&agentpb.Vitals{Clock: now}, agent.Vitals{Clock: now.AsTime(), Disk: agent.Space{Free: -1, Total: -1}, Temp: agent.Space{Free: -1, Total: -1}}},
+	} {
+		m := New(raw(t, func(r grpc.ServiceRegistrar) { agentpb.RegisterMachineServer(r, &rogue{vitals: tc.sent}) }))
+		_, _, v, err := m.Renew(t.Context(), nil, 0)
+		if err != nil || v != tc.want {
+			t.Errorf("of %v: %+v, %v", tc.sent, v, err)
+		}
+	}
 }

@@ -27,18 +27,19 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // told is a Machine that answers what a test has put in and keeps what it was asked.
 type told struct {
-	mu   sync.Mutex
-	got  []any
-	desc agent.Description
-	work agent.Workspace
-	open []agent.Lease
-	out  []agent.Output
-	exit agent.Exit
-	file []byte
-	info agent.FileInfo
-	list []agent.FileInfo
-	pack agent.Packed
-	err  error
+	mu    sync.Mutex
+	got   []any
+	desc  agent.Description
+	work  agent.Workspace
+	open  []agent.Lease
+	feels agent.Vitals
+	out   []agent.Output
+	exit  agent.Exit
+	file  []byte
+	info  agent.FileInfo
+	list  []agent.FileInfo
+	pack  agent.Packed
+	err   error
 }
 
 func (m *told) heard(args ...any) error {
@@ -52,8 +53,8 @@ func (m *told) Describe(context.Context) (agent.Description, error) { return m.d
 func (m *told) Open(_ context.Context, r agent.OpenRequest) (agent.Workspace, error) {
 	return m.work, m.heard(r)
 }
-func (m *told) Renew(_ context.Context, held []agent.Lease, answered agent.Heard) ([]agent.Lease, agent.Heard, error) {
-	return m.open, 7, m.heard(held, answered)
+func (m *told) Renew(_ context.Context, held []agent.Lease, answered agent.Heard) ([]agent.Lease, agent.Heard, agent.Vitals, error) {
+	return m.open, 7, m.feels, m.heard(held, answered)
 }
 func (m *told) Close(_ context.Context, l agent.Lease) error        { return m.heard(l) }
 func (m *told) Start(_ context.Context, r agent.StartRequest) error { return m.heard(r) }
@@ -134,6 +135,8 @@ func TestEveryFieldArrives(t *testing.T) {
 			Shells: []string{"sh", "pwsh"}, Git: true, Env: map[string]string{"A": "b"}},
 		work: agent.Workspace{Path: "/w", Tmp: "/w@tmp", Home: "/h"},
 		open: []agent.Lease{lease, {Item: "b", Epoch: 1}},
+		feels: agent.Vitals{Clock: when, Disk: agent.Space{Path: "/r", Free: 1 << 40, Total: 1 << 41, Age: time.Second}, Temp: agent.Space{Path: "/tmp", Free: -1, Total: -1},
+			Memory: 5, MemoryAll: 6, Swap: 7, SwapAll: 8, Load: 0.25, CPUs: 8, Uptime: -1, Agent: 10},
 		out:  []agent.Output{{Offset: 5, Data: []byte("abc")}, {Offset: 8, Data: []byte("d")}},
 		exit: agent.Exit{Code: -3, Signal: "killed", Stopped: true, Lost: true, Reason: "r", Stdout: []byte("captured"), Output: 9, Dropped: 2, Started: when, Ended: when.Add(1)},
 		file: []byte("content"),
@@ -160,9 +163,10 @@ func TestEveryFieldArrives(t *testing.T) {
 	or := agent.OpenRequest{Lease: lease, Job: "j", Workspace: "w", Build: "b", Env: map[string]string{"K": "v=1"}, Policy: agent.Kill, TTL: 90 * time.Second}
 	w, err := far.Open(ctx, or)
 	same("Open", w, m.work, err, or)
-	open, at, err := far.Renew(ctx, []agent.Lease{lease}, 5)
+	open, at, feels, err := far.Renew(ctx, []agent.Lease{lease}, 5)
 	same("Renew", open, m.open, err, []agent.Lease{lease}, agent.Heard(5))
 	same("Renew's moment", at, agent.Heard(7), err, []agent.Lease{lease}, agent.Heard(5))
+	same("Renew's vitals", feels, m.feels, err, []agent.Lease{lease}, agent.Heard(5))
 	same("Close", nil, nil, far.Close(ctx, lease), lease)
 	sr := agent.StartRequest{Lease: lease, Step: "s", Interpreter: "sh", Script: []byte{0, 1, 0xff}, Argv: []string{"a", ""}, Dir: "d", Env: map[string]string{"PATH+X": "/x"}, Capture: true, MaxOutput: 5}
 	same("Start", nil, nil, far.Start(ctx, sr), sr)

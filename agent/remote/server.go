@@ -41,11 +41,11 @@ func (s *server) Renew(ctx context.Context, r *agentpb.RenewRequest) (*agentpb.R
 	if err := checkLeases(held); err != nil {
 		return nil, err
 	}
-	open, heard, err := s.machine.Renew(ctx, held, agent.Heard(r.GetAnswered()))
-	if err := first(err, checkLeases(open)); err != nil {
+	open, heard, feels, err := s.machine.Renew(ctx, held, agent.Heard(r.GetAnswered()))
+	if err := first(err, checkLeases(open), checkVitals(feels)); err != nil {
 		return nil, err
 	}
-	return &agentpb.RenewResponse{Open: toLeases(open), Heard: int64(heard)}, nil
+	return &agentpb.RenewResponse{Open: toLeases(open), Heard: int64(heard), Vitals: toVitals(feels)}, nil
 }
 
 func (s *server) Close(ctx context.Context, r *agentpb.CloseRequest) (*agentpb.CloseResponse, error) {

@@ -22,9 +22,9 @@ func (u *unchecked) Open(ctx context.Context, r agent.OpenRequest) (agent.Worksp
 	return fromWorkspace(w), err
 }
 
-func (u *unchecked) Renew(ctx context.Context, held []agent.Lease, answered agent.Heard) ([]agent.Lease, agent.Heard, error) {
+func (u *unchecked) Renew(ctx context.Context, held []agent.Lease, answered agent.Heard) ([]agent.Lease, agent.Heard, agent.Vitals, error) {
 	r, err := u.rpc.Renew(ctx, &agentpb.RenewRequest{Held: toLeases(held), Answered: int64(answered)})
-	return fromLeases(r.GetOpen()), agent.Heard(r.GetHeard()), err
+	return fromLeases(r.GetOpen()), agent.Heard(r.GetHeard()), fromVitals(r.GetVitals()), err
 }
 
 func (u *unchecked) Close(ctx context.Context, l agent.Lease) error {

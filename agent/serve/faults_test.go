@@ -224,7 +224,7 @@ func TestEveryCallRepeated(t *testing.T) {
 			t.Errorf("the step ran as %q, %v", runs, err)
 		}
 		each(func(m agent.Machine) error { return m.Close(ctx, l) })
-		if open, _, err := conn.Machine().Renew(ctx, nil, 0); err != nil || len(open) != 0 {
+		if open, _, _, err := conn.Machine().Renew(ctx, nil, 0); err != nil || len(open) != 0 {
 			t.Errorf("left open: %v, %v", open, err)
 		}
 	}

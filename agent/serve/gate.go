@@ -102,7 +102,7 @@ func (g *gate) busy(ctx context.Context, log *slog.Logger) bool {
 	g.mu.Lock()
 	opening := g.opening
 	g.mu.Unlock()
-	open, _, err := g.Machine.Renew(ctx, nil, 0)
+	open, _, _, err := g.Machine.Renew(ctx, nil, 0)
 	if err != nil {
 		log.Warn("cannot tell which leases are open", "error", err)
 		return false

@@ -23,7 +23,7 @@ func TestALateRenewDoesNotOutliveItsLease(t *testing.T) {
 	if err := m.Start(ctx, agent.StartRequest{Lease: l, Step: "s", Argv: []string{"sleep", "600"}}); err != nil {
 		t.Fatal(err)
 	}
-	_, answered, err := m.Renew(ctx, []agent.Lease{l}, 0)
+	_, answered, _, err := m.Renew(ctx, []agent.Lease{l}, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -31,7 +31,7 @@ func TestALateRenewDoesNotOutliveItsLease(t *testing.T) {
 	sent := time.Now() // the controller counts from here
 	late := make(chan error, 1)
 	go func() {
-		_, _, err := m.Renew(ctx, []agent.Lease{l}, answered)
+		_, _, _, err := m.Renew(ctx, []agent.Lease{l}, answered)
 		late <- err
 	}()
 	<-time.After(ttl - time.Second)

@@ -145,7 +145,7 @@ func TestTermLeavesStepsRunning(t *testing.T) {
 	// The second start needs no token: the agent has its own credential.
 	startAgent(t, nil, "--url", c.URL, "--root", root)
 	conn = c.next(t)
-	if open, _, err := conn.Machine().Renew(ctx, []agent.Lease{l}, 0); err != nil || len(open) != 1 {
+	if open, _, _, err := conn.Machine().Renew(ctx, []agent.Lease{l}, 0); err != nil || len(open) != 1 {
 		t.Errorf("open leases %v, %v", open, err)
 	}
 	if err := conn.Machine().WriteFile(ctx, l, "go", nil, 0o600); err != nil {

@@ -457,7 +457,9 @@ type RenewResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Open  []*Lease               `protobuf:"bytes,1,rep,name=open,proto3" json:"open,omitempty"`
 	// When the machine heard this request, by its own clock.
-	Heard         int64 `protobuf:"varint,2,opt,name=heard,proto3" json:"heard,omitempty"`
+	Heard int64 `protobuf:"varint,2,opt,name=heard,proto3" json:"heard,omitempty"`
+	// How the machine feels. Agents from before there was this leave it out.
+	Vitals        *Vitals `protobuf:"bytes,3,opt,name=vitals,proto3" json:"vitals,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -506,6 +508,213 @@ func (x *RenewResponse) GetHeard() int64 {
 	return 0
 }
 
+func (x *RenewResponse) GetVitals() *Vitals {
+	if x != nil {
+		return x.Vitals
+	}
+	return nil
+}
+
+// Vitals is what a machine measures of itself. What it cannot measure is -1.
+type Vitals struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The machine's wall clock when it measured.
+	Clock *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=clock,proto3" json:"clock,omitempty"`
+	// The file systems of the agent's folder and of temporary files.
+	Disk *Space `protobuf:"bytes,2,opt,name=disk,proto3" json:"disk,omitempty"`
+	Temp *Space `protobuf:"bytes,3,opt,name=temp,proto3" json:"temp,omitempty"`
+	// Bytes: what programs can still have without swapping, and all there is.
+	Memory    int64 `protobuf:"varint,4,opt,name=memory,proto3" json:"memory,omitempty"`
+	MemoryAll int64 `protobuf:"varint,5,opt,name=memory_all,json=memoryAll,proto3" json:"memory_all,omitempty"`
+	Swap      int64 `protobuf:"varint,6,opt,name=swap,proto3" json:"swap,omitempty"`
+	SwapAll   int64 `protobuf:"varint,7,opt,name=swap_all,json=swapAll,proto3" json:"swap_all,omitempty"`
+	// 1-minute load average.
+	Load     float64 `protobuf:"fixed64,8,opt,name=load,proto3" json:"load,omitempty"`
+	Cpus     int32   `protobuf:"varint,9,opt,name=cpus,proto3" json:"cpus,omitempty"`
+	UptimeMs int64   `protobuf:"varint,10,opt,name=uptime_ms,json=uptimeMs,proto3" json:"uptime_ms,omitempty"`
+	// Bytes of memory that the agent has resident.
+	Agent         int64 `protobuf:"varint,11,opt,name=agent,proto3" json:"agent,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Vitals) Reset() {
+	*x = Vitals{}
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Vitals) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Vitals) ProtoMessage() {}
+
+func (x *Vitals) ProtoReflect() protoreflect.Message {
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Vitals.ProtoReflect.Descriptor instead.
+func (*Vitals) Descriptor() ([]byte, []int) {
+	return file_outwork_agent_v1_agent_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *Vitals) GetClock() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Clock
+	}
+	return nil
+}
+
+func (x *Vitals) GetDisk() *Space {
+	if x != nil {
+		return x.Disk
+	}
+	return nil
+}
+
+func (x *Vitals) GetTemp() *Space {
+	if x != nil {
+		return x.Temp
+	}
+	return nil
+}
+
+func (x *Vitals) GetMemory() int64 {
+	if x != nil {
+		return x.Memory
+	}
+	return 0
+}
+
+func (x *Vitals) GetMemoryAll() int64 {
+	if x != nil {
+		return x.MemoryAll
+	}
+	return 0
+}
+
+func (x *Vitals) GetSwap() int64 {
+	if x != nil {
+		return x.Swap
+	}
+	return 0
+}
+
+func (x *Vitals) GetSwapAll() int64 {
+	if x != nil {
+		return x.SwapAll
+	}
+	return 0
+}
+
+func (x *Vitals) GetLoad() float64 {
+	if x != nil {
+		return x.Load
+	}
+	return 0
+}
+
+func (x *Vitals) GetCpus() int32 {
+	if x != nil {
+		return x.Cpus
+	}
+	return 0
+}
+
+func (x *Vitals) GetUptimeMs() int64 {
+	if x != nil {
+		return x.UptimeMs
+	}
+	return 0
+}
+
+func (x *Vitals) GetAgent() int64 {
+	if x != nil {
+		return x.Agent
+	}
+	return 0
+}
+
+type Space struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Path  string                 `protobuf:"bytes,1,opt,name=path,proto3" json:"path,omitempty"`
+	// Bytes.
+	Free  int64 `protobuf:"varint,2,opt,name=free,proto3" json:"free,omitempty"`
+	Total int64 `protobuf:"varint,3,opt,name=total,proto3" json:"total,omitempty"`
+	// How long before the clock it was measured.
+	AgeMs         int64 `protobuf:"varint,4,opt,name=age_ms,json=ageMs,proto3" json:"age_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Space) Reset() {
+	*x = Space{}
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Space) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Space) ProtoMessage() {}
+
+func (x *Space) ProtoReflect() protoreflect.Message {
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Space.ProtoReflect.Descriptor instead.
+func (*Space) Descriptor() ([]byte, []int) {
+	return file_outwork_agent_v1_agent_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *Space) GetPath() string {
+	if x != nil {
+		return x.Path
+	}
+	return ""
+}
+
+func (x *Space) GetFree() int64 {
+	if x != nil {
+		return x.Free
+	}
+	return 0
+}
+
+func (x *Space) GetTotal() int64 {
+	if x != nil {
+		return x.Total
+	}
+	return 0
+}
+
+func (x *Space) GetAgeMs() int64 {
+	if x != nil {
+		return x.AgeMs
+	}
+	return 0
+}
+
 type CloseRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Lease         *Lease                 `protobuf:"bytes,1,opt,name=lease,proto3" json:"lease,omitempty"`
@@ -515,7 +724,7 @@ type CloseRequest struct {
 
 func (x *CloseRequest) Reset() {
 	*x = CloseRequest{}
-	mi := &file_outwork_agent_v1_agent_proto_msgTypes[7]
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -527,7 +736,7 @@ func (x *CloseRequest) String() string {
 func (*CloseRequest) ProtoMessage() {}
 
 func (x *CloseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_outwork_agent_v1_agent_proto_msgTypes[7]
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -540,7 +749,7 @@ func (x *CloseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CloseRequest.ProtoReflect.Descriptor instead.
 func (*CloseRequest) Descriptor() ([]byte, []int) {
-	return file_outwork_agent_v1_agent_proto_rawDescGZIP(), []int{7}
+	return file_outwork_agent_v1_agent_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *CloseRequest) GetLease() *Lease {
@@ -558,7 +767,7 @@ type CloseResponse struct {
 
 func (x *CloseResponse) Reset() {
 	*x = CloseResponse{}
-	mi := &file_outwork_agent_v1_agent_proto_msgTypes[8]
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -570,7 +779,7 @@ func (x *CloseResponse) String() string {
 func (*CloseResponse) ProtoMessage() {}
 
 func (x *CloseResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_outwork_agent_v1_agent_proto_msgTypes[8]
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -583,7 +792,7 @@ func (x *CloseResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CloseResponse.ProtoReflect.Descriptor instead.
 func (*CloseResponse) Descriptor() ([]byte, []int) {
-	return file_outwork_agent_v1_agent_proto_rawDescGZIP(), []int{8}
+	return file_outwork_agent_v1_agent_proto_rawDescGZIP(), []int{10}
 }
 
 type StartRequest struct {
@@ -603,7 +812,7 @@ type StartRequest struct {
 
 func (x *StartRequest) Reset() {
 	*x = StartRequest{}
-	mi := &file_outwork_agent_v1_agent_proto_msgTypes[9]
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -615,7 +824,7 @@ func (x *StartRequest) String() string {
 func (*StartRequest) ProtoMessage() {}
 
 func (x *StartRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_outwork_agent_v1_agent_proto_msgTypes[9]
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -628,7 +837,7 @@ func (x *StartRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StartRequest.ProtoReflect.Descriptor instead.
 func (*StartRequest) Descriptor() ([]byte, []int) {
-	return file_outwork_agent_v1_agent_proto_rawDescGZIP(), []int{9}
+	return file_outwork_agent_v1_agent_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *StartRequest) GetLease() *Lease {
@@ -702,7 +911,7 @@ type StartResponse struct {
 
 func (x *StartResponse) Reset() {
 	*x = StartResponse{}
-	mi := &file_outwork_agent_v1_agent_proto_msgTypes[10]
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -714,7 +923,7 @@ func (x *StartResponse) String() string {
 func (*StartResponse) ProtoMessage() {}
 
 func (x *StartResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_outwork_agent_v1_agent_proto_msgTypes[10]
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -727,7 +936,7 @@ func (x *StartResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StartResponse.ProtoReflect.Descriptor instead.
 func (*StartResponse) Descriptor() ([]byte, []int) {
-	return file_outwork_agent_v1_agent_proto_rawDescGZIP(), []int{10}
+	return file_outwork_agent_v1_agent_proto_rawDescGZIP(), []int{12}
 }
 
 type FollowRequest struct {
@@ -741,7 +950,7 @@ type FollowRequest struct {
 
 func (x *FollowRequest) Reset() {
 	*x = FollowRequest{}
-	mi := &file_outwork_agent_v1_agent_proto_msgTypes[11]
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -753,7 +962,7 @@ func (x *FollowRequest) String() string {
 func (*FollowRequest) ProtoMessage() {}
 
 func (x *FollowRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_outwork_agent_v1_agent_proto_msgTypes[11]
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -766,7 +975,7 @@ func (x *FollowRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FollowRequest.ProtoReflect.Descriptor instead.
 func (*FollowRequest) Descriptor() ([]byte, []int) {
-	return file_outwork_agent_v1_agent_proto_rawDescGZIP(), []int{11}
+	return file_outwork_agent_v1_agent_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *FollowRequest) GetLease() *Lease {
@@ -807,7 +1016,7 @@ type FollowResponse struct {
 
 func (x *FollowResponse) Reset() {
 	*x = FollowResponse{}
-	mi := &file_outwork_agent_v1_agent_proto_msgTypes[12]
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -819,7 +1028,7 @@ func (x *FollowResponse) String() string {
 func (*FollowResponse) ProtoMessage() {}
 
 func (x *FollowResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_outwork_agent_v1_agent_proto_msgTypes[12]
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -832,7 +1041,7 @@ func (x *FollowResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FollowResponse.ProtoReflect.Descriptor instead.
 func (*FollowResponse) Descriptor() ([]byte, []int) {
-	return file_outwork_agent_v1_agent_proto_rawDescGZIP(), []int{12}
+	return file_outwork_agent_v1_agent_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *FollowResponse) GetEvent() isFollowResponse_Event {
@@ -925,7 +1134,7 @@ type RunRequest struct {
 
 func (x *RunRequest) Reset() {
 	*x = RunRequest{}
-	mi := &file_outwork_agent_v1_agent_proto_msgTypes[13]
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -937,7 +1146,7 @@ func (x *RunRequest) String() string {
 func (*RunRequest) ProtoMessage() {}
 
 func (x *RunRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_outwork_agent_v1_agent_proto_msgTypes[13]
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -950,7 +1159,7 @@ func (x *RunRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RunRequest.ProtoReflect.Descriptor instead.
 func (*RunRequest) Descriptor() ([]byte, []int) {
-	return file_outwork_agent_v1_agent_proto_rawDescGZIP(), []int{13}
+	return file_outwork_agent_v1_agent_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *RunRequest) GetStart() *StartRequest {
@@ -982,7 +1191,7 @@ type Started struct {
 
 func (x *Started) Reset() {
 	*x = Started{}
-	mi := &file_outwork_agent_v1_agent_proto_msgTypes[14]
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -994,7 +1203,7 @@ func (x *Started) String() string {
 func (*Started) ProtoMessage() {}
 
 func (x *Started) ProtoReflect() protoreflect.Message {
-	mi := &file_outwork_agent_v1_agent_proto_msgTypes[14]
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1007,7 +1216,7 @@ func (x *Started) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Started.ProtoReflect.Descriptor instead.
 func (*Started) Descriptor() ([]byte, []int) {
-	return file_outwork_agent_v1_agent_proto_rawDescGZIP(), []int{14}
+	return file_outwork_agent_v1_agent_proto_rawDescGZIP(), []int{16}
 }
 
 type Output struct {
@@ -1020,7 +1229,7 @@ type Output struct {
 
 func (x *Output) Reset() {
 	*x = Output{}
-	mi := &file_outwork_agent_v1_agent_proto_msgTypes[15]
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1032,7 +1241,7 @@ func (x *Output) String() string {
 func (*Output) ProtoMessage() {}
 
 func (x *Output) ProtoReflect() protoreflect.Message {
-	mi := &file_outwork_agent_v1_agent_proto_msgTypes[15]
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1045,7 +1254,7 @@ func (x *Output) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Output.ProtoReflect.Descriptor instead.
 func (*Output) Descriptor() ([]byte, []int) {
-	return file_outwork_agent_v1_agent_proto_rawDescGZIP(), []int{15}
+	return file_outwork_agent_v1_agent_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Output) GetOffset() int64 {
@@ -1079,7 +1288,7 @@ type Exit struct {
 
 func (x *Exit) Reset() {
 	*x = Exit{}
-	mi := &file_outwork_agent_v1_agent_proto_msgTypes[16]
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1091,7 +1300,7 @@ func (x *Exit) String() string {
 func (*Exit) ProtoMessage() {}
 
 func (x *Exit) ProtoReflect() protoreflect.Message {
-	mi := &file_outwork_agent_v1_agent_proto_msgTypes[16]
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1104,7 +1313,7 @@ func (x *Exit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Exit.ProtoReflect.Descriptor instead.
 func (*Exit) Descriptor() ([]byte, []int) {
-	return file_outwork_agent_v1_agent_proto_rawDescGZIP(), []int{16}
+	return file_outwork_agent_v1_agent_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Exit) GetCode() int64 {
@@ -1182,7 +1391,7 @@ type StopRequest struct {
 
 func (x *StopRequest) Reset() {
 	*x = StopRequest{}
-	mi := &file_outwork_agent_v1_agent_proto_msgTypes[17]
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1194,7 +1403,7 @@ func (x *StopRequest) String() string {
 func (*StopRequest) ProtoMessage() {}
 
 func (x *StopRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_outwork_agent_v1_agent_proto_msgTypes[17]
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1207,7 +1416,7 @@ func (x *StopRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StopRequest.ProtoReflect.Descriptor instead.
 func (*StopRequest) Descriptor() ([]byte, []int) {
-	return file_outwork_agent_v1_agent_proto_rawDescGZIP(), []int{17}
+	return file_outwork_agent_v1_agent_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *StopRequest) GetLease() *Lease {
@@ -1246,7 +1455,7 @@ type StopResponse struct {
 
 func (x *StopResponse) Reset() {
 	*x = StopResponse{}
-	mi := &file_outwork_agent_v1_agent_proto_msgTypes[18]
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1258,7 +1467,7 @@ func (x *StopResponse) String() string {
 func (*StopResponse) ProtoMessage() {}
 
 func (x *StopResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_outwork_agent_v1_agent_proto_msgTypes[18]
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1271,7 +1480,7 @@ func (x *StopResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StopResponse.ProtoReflect.Descriptor instead.
 func (*StopResponse) Descriptor() ([]byte, []int) {
-	return file_outwork_agent_v1_agent_proto_rawDescGZIP(), []int{18}
+	return file_outwork_agent_v1_agent_proto_rawDescGZIP(), []int{20}
 }
 
 type ForgetRequest struct {
@@ -1284,7 +1493,7 @@ type ForgetRequest struct {
 
 func (x *ForgetRequest) Reset() {
 	*x = ForgetRequest{}
-	mi := &file_outwork_agent_v1_agent_proto_msgTypes[19]
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1296,7 +1505,7 @@ func (x *ForgetRequest) String() string {
 func (*ForgetRequest) ProtoMessage() {}
 
 func (x *ForgetRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_outwork_agent_v1_agent_proto_msgTypes[19]
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1309,7 +1518,7 @@ func (x *ForgetRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForgetRequest.ProtoReflect.Descriptor instead.
 func (*ForgetRequest) Descriptor() ([]byte, []int) {
-	return file_outwork_agent_v1_agent_proto_rawDescGZIP(), []int{19}
+	return file_outwork_agent_v1_agent_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ForgetRequest) GetLease() *Lease {
@@ -1334,7 +1543,7 @@ type ForgetResponse struct {
 
 func (x *ForgetResponse) Reset() {
 	*x = ForgetResponse{}
-	mi := &file_outwork_agent_v1_agent_proto_msgTypes[20]
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1346,7 +1555,7 @@ func (x *ForgetResponse) String() string {
 func (*ForgetResponse) ProtoMessage() {}
 
 func (x *ForgetResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_outwork_agent_v1_agent_proto_msgTypes[20]
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1359,7 +1568,7 @@ func (x *ForgetResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForgetResponse.ProtoReflect.Descriptor instead.
 func (*ForgetResponse) Descriptor() ([]byte, []int) {
-	return file_outwork_agent_v1_agent_proto_rawDescGZIP(), []int{20}
+	return file_outwork_agent_v1_agent_proto_rawDescGZIP(), []int{22}
 }
 
 type ReadFileRequest struct {
@@ -1373,7 +1582,7 @@ type ReadFileRequest struct {
 
 func (x *ReadFileRequest) Reset() {
 	*x = ReadFileRequest{}
-	mi := &file_outwork_agent_v1_agent_proto_msgTypes[21]
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1385,7 +1594,7 @@ func (x *ReadFileRequest) String() string {
 func (*ReadFileRequest) ProtoMessage() {}
 
 func (x *ReadFileRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_outwork_agent_v1_agent_proto_msgTypes[21]
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1398,7 +1607,7 @@ func (x *ReadFileRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadFileRequest.ProtoReflect.Descriptor instead.
 func (*ReadFileRequest) Descriptor() ([]byte, []int) {
-	return file_outwork_agent_v1_agent_proto_rawDescGZIP(), []int{21}
+	return file_outwork_agent_v1_agent_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ReadFileRequest) GetLease() *Lease {
@@ -1431,7 +1640,7 @@ type Chunk struct {
 
 func (x *Chunk) Reset() {
 	*x = Chunk{}
-	mi := &file_outwork_agent_v1_agent_proto_msgTypes[22]
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1443,7 +1652,7 @@ func (x *Chunk) String() string {
 func (*Chunk) ProtoMessage() {}
 
 func (x *Chunk) ProtoReflect() protoreflect.Message {
-	mi := &file_outwork_agent_v1_agent_proto_msgTypes[22]
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1456,7 +1665,7 @@ func (x *Chunk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Chunk.ProtoReflect.Descriptor instead.
 func (*Chunk) Descriptor() ([]byte, []int) {
-	return file_outwork_agent_v1_agent_proto_rawDescGZIP(), []int{22}
+	return file_outwork_agent_v1_agent_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Chunk) GetData() []byte {
@@ -1479,7 +1688,7 @@ type WriteFileRequest struct {
 
 func (x *WriteFileRequest) Reset() {
 	*x = WriteFileRequest{}
-	mi := &file_outwork_agent_v1_agent_proto_msgTypes[23]
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1491,7 +1700,7 @@ func (x *WriteFileRequest) String() string {
 func (*WriteFileRequest) ProtoMessage() {}
 
 func (x *WriteFileRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_outwork_agent_v1_agent_proto_msgTypes[23]
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1504,7 +1713,7 @@ func (x *WriteFileRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WriteFileRequest.ProtoReflect.Descriptor instead.
 func (*WriteFileRequest) Descriptor() ([]byte, []int) {
-	return file_outwork_agent_v1_agent_proto_rawDescGZIP(), []int{23}
+	return file_outwork_agent_v1_agent_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *WriteFileRequest) GetPart() isWriteFileRequest_Part {
@@ -1559,7 +1768,7 @@ type WriteFileHeader struct {
 
 func (x *WriteFileHeader) Reset() {
 	*x = WriteFileHeader{}
-	mi := &file_outwork_agent_v1_agent_proto_msgTypes[24]
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1571,7 +1780,7 @@ func (x *WriteFileHeader) String() string {
 func (*WriteFileHeader) ProtoMessage() {}
 
 func (x *WriteFileHeader) ProtoReflect() protoreflect.Message {
-	mi := &file_outwork_agent_v1_agent_proto_msgTypes[24]
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1584,7 +1793,7 @@ func (x *WriteFileHeader) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WriteFileHeader.ProtoReflect.Descriptor instead.
 func (*WriteFileHeader) Descriptor() ([]byte, []int) {
-	return file_outwork_agent_v1_agent_proto_rawDescGZIP(), []int{24}
+	return file_outwork_agent_v1_agent_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *WriteFileHeader) GetLease() *Lease {
@@ -1616,7 +1825,7 @@ type WriteFileResponse struct {
 
 func (x *WriteFileResponse) Reset() {
 	*x = WriteFileResponse{}
-	mi := &file_outwork_agent_v1_agent_proto_msgTypes[25]
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1628,7 +1837,7 @@ func (x *WriteFileResponse) String() string {
 func (*WriteFileResponse) ProtoMessage() {}
 
 func (x *WriteFileResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_outwork_agent_v1_agent_proto_msgTypes[25]
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1641,7 +1850,7 @@ func (x *WriteFileResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WriteFileResponse.ProtoReflect.Descriptor instead.
 func (*WriteFileResponse) Descriptor() ([]byte, []int) {
-	return file_outwork_agent_v1_agent_proto_rawDescGZIP(), []int{25}
+	return file_outwork_agent_v1_agent_proto_rawDescGZIP(), []int{27}
 }
 
 type StatRequest struct {
@@ -1654,7 +1863,7 @@ type StatRequest struct {
 
 func (x *StatRequest) Reset() {
 	*x = StatRequest{}
-	mi := &file_outwork_agent_v1_agent_proto_msgTypes[26]
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1666,7 +1875,7 @@ func (x *StatRequest) String() string {
 func (*StatRequest) ProtoMessage() {}
 
 func (x *StatRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_outwork_agent_v1_agent_proto_msgTypes[26]
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1679,7 +1888,7 @@ func (x *StatRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatRequest.ProtoReflect.Descriptor instead.
 func (*StatRequest) Descriptor() ([]byte, []int) {
-	return file_outwork_agent_v1_agent_proto_rawDescGZIP(), []int{26}
+	return file_outwork_agent_v1_agent_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *StatRequest) GetLease() *Lease {
@@ -1708,7 +1917,7 @@ type FileInfo struct {
 
 func (x *FileInfo) Reset() {
 	*x = FileInfo{}
-	mi := &file_outwork_agent_v1_agent_proto_msgTypes[27]
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1720,7 +1929,7 @@ func (x *FileInfo) String() string {
 func (*FileInfo) ProtoMessage() {}
 
 func (x *FileInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_outwork_agent_v1_agent_proto_msgTypes[27]
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1733,7 +1942,7 @@ func (x *FileInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FileInfo.ProtoReflect.Descriptor instead.
 func (*FileInfo) Descriptor() ([]byte, []int) {
-	return file_outwork_agent_v1_agent_proto_rawDescGZIP(), []int{27}
+	return file_outwork_agent_v1_agent_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *FileInfo) GetPath() string {
@@ -1774,7 +1983,7 @@ type RemoveRequest struct {
 
 func (x *RemoveRequest) Reset() {
 	*x = RemoveRequest{}
-	mi := &file_outwork_agent_v1_agent_proto_msgTypes[28]
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1786,7 +1995,7 @@ func (x *RemoveRequest) String() string {
 func (*RemoveRequest) ProtoMessage() {}
 
 func (x *RemoveRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_outwork_agent_v1_agent_proto_msgTypes[28]
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1799,7 +2008,7 @@ func (x *RemoveRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveRequest.ProtoReflect.Descriptor instead.
 func (*RemoveRequest) Descriptor() ([]byte, []int) {
-	return file_outwork_agent_v1_agent_proto_rawDescGZIP(), []int{28}
+	return file_outwork_agent_v1_agent_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *RemoveRequest) GetLease() *Lease {
@@ -1824,7 +2033,7 @@ type RemoveResponse struct {
 
 func (x *RemoveResponse) Reset() {
 	*x = RemoveResponse{}
-	mi := &file_outwork_agent_v1_agent_proto_msgTypes[29]
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1836,7 +2045,7 @@ func (x *RemoveResponse) String() string {
 func (*RemoveResponse) ProtoMessage() {}
 
 func (x *RemoveResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_outwork_agent_v1_agent_proto_msgTypes[29]
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1849,7 +2058,7 @@ func (x *RemoveResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveResponse.ProtoReflect.Descriptor instead.
 func (*RemoveResponse) Descriptor() ([]byte, []int) {
-	return file_outwork_agent_v1_agent_proto_rawDescGZIP(), []int{29}
+	return file_outwork_agent_v1_agent_proto_rawDescGZIP(), []int{31}
 }
 
 type GlobRequest struct {
@@ -1866,7 +2075,7 @@ type GlobRequest struct {
 
 func (x *GlobRequest) Reset() {
 	*x = GlobRequest{}
-	mi := &file_outwork_agent_v1_agent_proto_msgTypes[30]
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1878,7 +2087,7 @@ func (x *GlobRequest) String() string {
 func (*GlobRequest) ProtoMessage() {}
 
 func (x *GlobRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_outwork_agent_v1_agent_proto_msgTypes[30]
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1891,7 +2100,7 @@ func (x *GlobRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GlobRequest.ProtoReflect.Descriptor instead.
 func (*GlobRequest) Descriptor() ([]byte, []int) {
-	return file_outwork_agent_v1_agent_proto_rawDescGZIP(), []int{30}
+	return file_outwork_agent_v1_agent_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *GlobRequest) GetLease() *Lease {
@@ -1945,7 +2154,7 @@ type GlobResponse struct {
 
 func (x *GlobResponse) Reset() {
 	*x = GlobResponse{}
-	mi := &file_outwork_agent_v1_agent_proto_msgTypes[31]
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1957,7 +2166,7 @@ func (x *GlobResponse) String() string {
 func (*GlobResponse) ProtoMessage() {}
 
 func (x *GlobResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_outwork_agent_v1_agent_proto_msgTypes[31]
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1970,7 +2179,7 @@ func (x *GlobResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GlobResponse.ProtoReflect.Descriptor instead.
 func (*GlobResponse) Descriptor() ([]byte, []int) {
-	return file_outwork_agent_v1_agent_proto_rawDescGZIP(), []int{31}
+	return file_outwork_agent_v1_agent_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *GlobResponse) GetFiles() []*FileInfo {
@@ -1990,7 +2199,7 @@ type Digest struct {
 
 func (x *Digest) Reset() {
 	*x = Digest{}
-	mi := &file_outwork_agent_v1_agent_proto_msgTypes[32]
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2002,7 +2211,7 @@ func (x *Digest) String() string {
 func (*Digest) ProtoMessage() {}
 
 func (x *Digest) ProtoReflect() protoreflect.Message {
-	mi := &file_outwork_agent_v1_agent_proto_msgTypes[32]
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2015,7 +2224,7 @@ func (x *Digest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Digest.ProtoReflect.Descriptor instead.
 func (*Digest) Descriptor() ([]byte, []int) {
-	return file_outwork_agent_v1_agent_proto_rawDescGZIP(), []int{32}
+	return file_outwork_agent_v1_agent_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *Digest) GetHash() string {
@@ -2042,7 +2251,7 @@ type PackResponse struct {
 
 func (x *PackResponse) Reset() {
 	*x = PackResponse{}
-	mi := &file_outwork_agent_v1_agent_proto_msgTypes[33]
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2054,7 +2263,7 @@ func (x *PackResponse) String() string {
 func (*PackResponse) ProtoMessage() {}
 
 func (x *PackResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_outwork_agent_v1_agent_proto_msgTypes[33]
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2067,7 +2276,7 @@ func (x *PackResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PackResponse.ProtoReflect.Descriptor instead.
 func (*PackResponse) Descriptor() ([]byte, []int) {
-	return file_outwork_agent_v1_agent_proto_rawDescGZIP(), []int{33}
+	return file_outwork_agent_v1_agent_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *PackResponse) GetFiles() []*PackedFile {
@@ -2095,7 +2304,7 @@ type PackedFile struct {
 
 func (x *PackedFile) Reset() {
 	*x = PackedFile{}
-	mi := &file_outwork_agent_v1_agent_proto_msgTypes[34]
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2107,7 +2316,7 @@ func (x *PackedFile) String() string {
 func (*PackedFile) ProtoMessage() {}
 
 func (x *PackedFile) ProtoReflect() protoreflect.Message {
-	mi := &file_outwork_agent_v1_agent_proto_msgTypes[34]
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2120,7 +2329,7 @@ func (x *PackedFile) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PackedFile.ProtoReflect.Descriptor instead.
 func (*PackedFile) Descriptor() ([]byte, []int) {
-	return file_outwork_agent_v1_agent_proto_rawDescGZIP(), []int{34}
+	return file_outwork_agent_v1_agent_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *PackedFile) GetPath() string {
@@ -2154,7 +2363,7 @@ type PackRoot struct {
 
 func (x *PackRoot) Reset() {
 	*x = PackRoot{}
-	mi := &file_outwork_agent_v1_agent_proto_msgTypes[35]
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2166,7 +2375,7 @@ func (x *PackRoot) String() string {
 func (*PackRoot) ProtoMessage() {}
 
 func (x *PackRoot) ProtoReflect() protoreflect.Message {
-	mi := &file_outwork_agent_v1_agent_proto_msgTypes[35]
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2179,7 +2388,7 @@ func (x *PackRoot) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PackRoot.ProtoReflect.Descriptor instead.
 func (*PackRoot) Descriptor() ([]byte, []int) {
-	return file_outwork_agent_v1_agent_proto_rawDescGZIP(), []int{35}
+	return file_outwork_agent_v1_agent_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *PackRoot) GetDigest() *Digest {
@@ -2207,7 +2416,7 @@ type UnpackRequest struct {
 
 func (x *UnpackRequest) Reset() {
 	*x = UnpackRequest{}
-	mi := &file_outwork_agent_v1_agent_proto_msgTypes[36]
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2219,7 +2428,7 @@ func (x *UnpackRequest) String() string {
 func (*UnpackRequest) ProtoMessage() {}
 
 func (x *UnpackRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_outwork_agent_v1_agent_proto_msgTypes[36]
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2232,7 +2441,7 @@ func (x *UnpackRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnpackRequest.ProtoReflect.Descriptor instead.
 func (*UnpackRequest) Descriptor() ([]byte, []int) {
-	return file_outwork_agent_v1_agent_proto_rawDescGZIP(), []int{36}
+	return file_outwork_agent_v1_agent_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *UnpackRequest) GetLease() *Lease {
@@ -2264,7 +2473,7 @@ type UnpackResponse struct {
 
 func (x *UnpackResponse) Reset() {
 	*x = UnpackResponse{}
-	mi := &file_outwork_agent_v1_agent_proto_msgTypes[37]
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2276,7 +2485,7 @@ func (x *UnpackResponse) String() string {
 func (*UnpackResponse) ProtoMessage() {}
 
 func (x *UnpackResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_outwork_agent_v1_agent_proto_msgTypes[37]
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2289,7 +2498,7 @@ func (x *UnpackResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnpackResponse.ProtoReflect.Descriptor instead.
 func (*UnpackResponse) Descriptor() ([]byte, []int) {
-	return file_outwork_agent_v1_agent_proto_rawDescGZIP(), []int{37}
+	return file_outwork_agent_v1_agent_proto_rawDescGZIP(), []int{39}
 }
 
 type DrainRequest struct {
@@ -2302,7 +2511,7 @@ type DrainRequest struct {
 
 func (x *DrainRequest) Reset() {
 	*x = DrainRequest{}
-	mi := &file_outwork_agent_v1_agent_proto_msgTypes[38]
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2314,7 +2523,7 @@ func (x *DrainRequest) String() string {
 func (*DrainRequest) ProtoMessage() {}
 
 func (x *DrainRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_outwork_agent_v1_agent_proto_msgTypes[38]
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2327,7 +2536,7 @@ func (x *DrainRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DrainRequest.ProtoReflect.Descriptor instead.
 func (*DrainRequest) Descriptor() ([]byte, []int) {
-	return file_outwork_agent_v1_agent_proto_rawDescGZIP(), []int{38}
+	return file_outwork_agent_v1_agent_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *DrainRequest) GetRetryAfterMs() int64 {
@@ -2352,7 +2561,7 @@ type DrainResponse struct {
 
 func (x *DrainResponse) Reset() {
 	*x = DrainResponse{}
-	mi := &file_outwork_agent_v1_agent_proto_msgTypes[39]
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2364,7 +2573,7 @@ func (x *DrainResponse) String() string {
 func (*DrainResponse) ProtoMessage() {}
 
 func (x *DrainResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_outwork_agent_v1_agent_proto_msgTypes[39]
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2377,7 +2586,7 @@ func (x *DrainResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DrainResponse.ProtoReflect.Descriptor instead.
 func (*DrainResponse) Descriptor() ([]byte, []int) {
-	return file_outwork_agent_v1_agent_proto_rawDescGZIP(), []int{39}
+	return file_outwork_agent_v1_agent_proto_rawDescGZIP(), []int{41}
 }
 
 type LeaveRequest struct {
@@ -2389,7 +2598,7 @@ type LeaveRequest struct {
 
 func (x *LeaveRequest) Reset() {
 	*x = LeaveRequest{}
-	mi := &file_outwork_agent_v1_agent_proto_msgTypes[40]
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2401,7 +2610,7 @@ func (x *LeaveRequest) String() string {
 func (*LeaveRequest) ProtoMessage() {}
 
 func (x *LeaveRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_outwork_agent_v1_agent_proto_msgTypes[40]
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2414,7 +2623,7 @@ func (x *LeaveRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LeaveRequest.ProtoReflect.Descriptor instead.
 func (*LeaveRequest) Descriptor() ([]byte, []int) {
-	return file_outwork_agent_v1_agent_proto_rawDescGZIP(), []int{40}
+	return file_outwork_agent_v1_agent_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *LeaveRequest) GetLimitMs() int64 {
@@ -2432,7 +2641,7 @@ type LeaveResponse struct {
 
 func (x *LeaveResponse) Reset() {
 	*x = LeaveResponse{}
-	mi := &file_outwork_agent_v1_agent_proto_msgTypes[41]
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2444,7 +2653,7 @@ func (x *LeaveResponse) String() string {
 func (*LeaveResponse) ProtoMessage() {}
 
 func (x *LeaveResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_outwork_agent_v1_agent_proto_msgTypes[41]
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2457,7 +2666,7 @@ func (x *LeaveResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LeaveResponse.ProtoReflect.Descriptor instead.
 func (*LeaveResponse) Descriptor() ([]byte, []int) {
-	return file_outwork_agent_v1_agent_proto_rawDescGZIP(), []int{41}
+	return file_outwork_agent_v1_agent_proto_rawDescGZIP(), []int{43}
 }
 
 var File_outwork_agent_v1_agent_proto protoreflect.FileDescriptor
@@ -2502,10 +2711,30 @@ const file_outwork_agent_v1_agent_proto_rawDesc = "" +
 	"\x04home\x18\x03 \x01(\tR\x04home\"W\n" +
 	"\fRenewRequest\x12+\n" +
 	"\x04held\x18\x01 \x03(\v2\x17.outwork.agent.v1.LeaseR\x04held\x12\x1a\n" +
-	"\banswered\x18\x02 \x01(\x03R\banswered\"R\n" +
+	"\banswered\x18\x02 \x01(\x03R\banswered\"\x84\x01\n" +
 	"\rRenewResponse\x12+\n" +
 	"\x04open\x18\x01 \x03(\v2\x17.outwork.agent.v1.LeaseR\x04open\x12\x14\n" +
-	"\x05heard\x18\x02 \x01(\x03R\x05heard\"=\n" +
+	"\x05heard\x18\x02 \x01(\x03R\x05heard\x120\n" +
+	"\x06vitals\x18\x03 \x01(\v2\x18.outwork.agent.v1.VitalsR\x06vitals\"\xd5\x02\n" +
+	"\x06Vitals\x120\n" +
+	"\x05clock\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x05clock\x12+\n" +
+	"\x04disk\x18\x02 \x01(\v2\x17.outwork.agent.v1.SpaceR\x04disk\x12+\n" +
+	"\x04temp\x18\x03 \x01(\v2\x17.outwork.agent.v1.SpaceR\x04temp\x12\x16\n" +
+	"\x06memory\x18\x04 \x01(\x03R\x06memory\x12\x1d\n" +
+	"\n" +
+	"memory_all\x18\x05 \x01(\x03R\tmemoryAll\x12\x12\n" +
+	"\x04swap\x18\x06 \x01(\x03R\x04swap\x12\x19\n" +
+	"\bswap_all\x18\a \x01(\x03R\aswapAll\x12\x12\n" +
+	"\x04load\x18\b \x01(\x01R\x04load\x12\x12\n" +
+	"\x04cpus\x18\t \x01(\x05R\x04cpus\x12\x1b\n" +
+	"\tuptime_ms\x18\n" +
+	" \x01(\x03R\buptimeMs\x12\x14\n" +
+	"\x05agent\x18\v \x01(\x03R\x05agent\"\\\n" +
+	"\x05Space\x12\x12\n" +
+	"\x04path\x18\x01 \x01(\tR\x04path\x12\x12\n" +
+	"\x04free\x18\x02 \x01(\x03R\x04free\x12\x14\n" +
+	"\x05total\x18\x03 \x01(\x03R\x05total\x12\x15\n" +
+	"\x06age_ms\x18\x04 \x01(\x03R\x05ageMs\"=\n" +
 	"\fCloseRequest\x12-\n" +
 	"\x05lease\x18\x01 \x01(\v2\x17.outwork.agent.v1.LeaseR\x05lease\"\x0f\n" +
 	"\rCloseResponse\"\xdd\x02\n" +
@@ -2660,7 +2889,7 @@ func file_outwork_agent_v1_agent_proto_rawDescGZIP() []byte {
 	return file_outwork_agent_v1_agent_proto_rawDescData
 }
 
-var file_outwork_agent_v1_agent_proto_msgTypes = make([]protoimpl.MessageInfo, 45)
+var file_outwork_agent_v1_agent_proto_msgTypes = make([]protoimpl.MessageInfo, 47)
 var file_outwork_agent_v1_agent_proto_goTypes = []any{
 	(*Lease)(nil),                 // 0: outwork.agent.v1.Lease
 	(*DescribeRequest)(nil),       // 1: outwork.agent.v1.DescribeRequest
@@ -2669,119 +2898,125 @@ var file_outwork_agent_v1_agent_proto_goTypes = []any{
 	(*Workspace)(nil),             // 4: outwork.agent.v1.Workspace
 	(*RenewRequest)(nil),          // 5: outwork.agent.v1.RenewRequest
 	(*RenewResponse)(nil),         // 6: outwork.agent.v1.RenewResponse
-	(*CloseRequest)(nil),          // 7: outwork.agent.v1.CloseRequest
-	(*CloseResponse)(nil),         // 8: outwork.agent.v1.CloseResponse
-	(*StartRequest)(nil),          // 9: outwork.agent.v1.StartRequest
-	(*StartResponse)(nil),         // 10: outwork.agent.v1.StartResponse
-	(*FollowRequest)(nil),         // 11: outwork.agent.v1.FollowRequest
-	(*FollowResponse)(nil),        // 12: outwork.agent.v1.FollowResponse
-	(*RunRequest)(nil),            // 13: outwork.agent.v1.RunRequest
-	(*Started)(nil),               // 14: outwork.agent.v1.Started
-	(*Output)(nil),                // 15: outwork.agent.v1.Output
-	(*Exit)(nil),                  // 16: outwork.agent.v1.Exit
-	(*StopRequest)(nil),           // 17: outwork.agent.v1.StopRequest
-	(*StopResponse)(nil),          // 18: outwork.agent.v1.StopResponse
-	(*ForgetRequest)(nil),         // 19: outwork.agent.v1.ForgetRequest
-	(*ForgetResponse)(nil),        // 20: outwork.agent.v1.ForgetResponse
-	(*ReadFileRequest)(nil),       // 21: outwork.agent.v1.ReadFileRequest
-	(*Chunk)(nil),                 // 22: outwork.agent.v1.Chunk
-	(*WriteFileRequest)(nil),      // 23: outwork.agent.v1.WriteFileRequest
-	(*WriteFileHeader)(nil),       // 24: outwork.agent.v1.WriteFileHeader
-	(*WriteFileResponse)(nil),     // 25: outwork.agent.v1.WriteFileResponse
-	(*StatRequest)(nil),           // 26: outwork.agent.v1.StatRequest
-	(*FileInfo)(nil),              // 27: outwork.agent.v1.FileInfo
-	(*RemoveRequest)(nil),         // 28: outwork.agent.v1.RemoveRequest
-	(*RemoveResponse)(nil),        // 29: outwork.agent.v1.RemoveResponse
-	(*GlobRequest)(nil),           // 30: outwork.agent.v1.GlobRequest
-	(*GlobResponse)(nil),          // 31: outwork.agent.v1.GlobResponse
-	(*Digest)(nil),                // 32: outwork.agent.v1.Digest
-	(*PackResponse)(nil),          // 33: outwork.agent.v1.PackResponse
-	(*PackedFile)(nil),            // 34: outwork.agent.v1.PackedFile
-	(*PackRoot)(nil),              // 35: outwork.agent.v1.PackRoot
-	(*UnpackRequest)(nil),         // 36: outwork.agent.v1.UnpackRequest
-	(*UnpackResponse)(nil),        // 37: outwork.agent.v1.UnpackResponse
-	(*DrainRequest)(nil),          // 38: outwork.agent.v1.DrainRequest
-	(*DrainResponse)(nil),         // 39: outwork.agent.v1.DrainResponse
-	(*LeaveRequest)(nil),          // 40: outwork.agent.v1.LeaveRequest
-	(*LeaveResponse)(nil),         // 41: outwork.agent.v1.LeaveResponse
-	nil,                           // 42: outwork.agent.v1.Description.EnvEntry
-	nil,                           // 43: outwork.agent.v1.OpenRequest.EnvEntry
-	nil,                           // 44: outwork.agent.v1.StartRequest.EnvEntry
-	(*timestamppb.Timestamp)(nil), // 45: google.protobuf.Timestamp
+	(*Vitals)(nil),                // 7: outwork.agent.v1.Vitals
+	(*Space)(nil),                 // 8: outwork.agent.v1.Space
+	(*CloseRequest)(nil),          // 9: outwork.agent.v1.CloseRequest
+	(*CloseResponse)(nil),         // 10: outwork.agent.v1.CloseResponse
+	(*StartRequest)(nil),          // 11: outwork.agent.v1.StartRequest
+	(*StartResponse)(nil),         // 12: outwork.agent.v1.StartResponse
+	(*FollowRequest)(nil),         // 13: outwork.agent.v1.FollowRequest
+	(*FollowResponse)(nil),        // 14: outwork.agent.v1.FollowResponse
+	(*RunRequest)(nil),            // 15: outwork.agent.v1.RunRequest
+	(*Started)(nil),               // 16: outwork.agent.v1.Started
+	(*Output)(nil),                // 17: outwork.agent.v1.Output
+	(*Exit)(nil),                  // 18: outwork.agent.v1.Exit
+	(*StopRequest)(nil),           // 19: outwork.agent.v1.StopRequest
+	(*StopResponse)(nil),          // 20: outwork.agent.v1.StopResponse
+	(*ForgetRequest)(nil),         // 21: outwork.agent.v1.ForgetRequest
+	(*ForgetResponse)(nil),        // 22: outwork.agent.v1.ForgetResponse
+	(*ReadFileRequest)(nil),       // 23: outwork.agent.v1.ReadFileRequest
+	(*Chunk)(nil),                 // 24: outwork.agent.v1.Chunk
+	(*WriteFileRequest)(nil),      // 25: outwork.agent.v1.WriteFileRequest
+	(*WriteFileHeader)(nil),       // 26: outwork.agent.v1.WriteFileHeader
+	(*WriteFileResponse)(nil),     // 27: outwork.agent.v1.WriteFileResponse
+	(*StatRequest)(nil),           // 28: outwork.agent.v1.StatRequest
+	(*FileInfo)(nil),              // 29: outwork.agent.v1.FileInfo
+	(*RemoveRequest)(nil),         // 30: outwork.agent.v1.RemoveRequest
+	(*RemoveResponse)(nil),        // 31: outwork.agent.v1.RemoveResponse
+	(*GlobRequest)(nil),           // 32: outwork.agent.v1.GlobRequest
+	(*GlobResponse)(nil),          // 33: outwork.agent.v1.GlobResponse
+	(*Digest)(nil),                // 34: outwork.agent.v1.Digest
+	(*PackResponse)(nil),          // 35: outwork.agent.v1.PackResponse
+	(*PackedFile)(nil),            // 36: outwork.agent.v1.PackedFile
+	(*PackRoot)(nil),              // 37: outwork.agent.v1.PackRoot
+	(*UnpackRequest)(nil),         // 38: outwork.agent.v1.UnpackRequest
+	(*UnpackResponse)(nil),        // 39: outwork.agent.v1.UnpackResponse
+	(*DrainRequest)(nil),          // 40: outwork.agent.v1.DrainRequest
+	(*DrainResponse)(nil),         // 41: outwork.agent.v1.DrainResponse
+	(*LeaveRequest)(nil),          // 42: outwork.agent.v1.LeaveRequest
+	(*LeaveResponse)(nil),         // 43: outwork.agent.v1.LeaveResponse
+	nil,                           // 44: outwork.agent.v1.Description.EnvEntry
+	nil,                           // 45: outwork.agent.v1.OpenRequest.EnvEntry
+	nil,                           // 46: outwork.agent.v1.StartRequest.EnvEntry
+	(*timestamppb.Timestamp)(nil), // 47: google.protobuf.Timestamp
 }
 var file_outwork_agent_v1_agent_proto_depIdxs = []int32{
-	42, // 0: outwork.agent.v1.Description.env:type_name -> outwork.agent.v1.Description.EnvEntry
+	44, // 0: outwork.agent.v1.Description.env:type_name -> outwork.agent.v1.Description.EnvEntry
 	0,  // 1: outwork.agent.v1.OpenRequest.lease:type_name -> outwork.agent.v1.Lease
-	43, // 2: outwork.agent.v1.OpenRequest.env:type_name -> outwork.agent.v1.OpenRequest.EnvEntry
+	45, // 2: outwork.agent.v1.OpenRequest.env:type_name -> outwork.agent.v1.OpenRequest.EnvEntry
 	0,  // 3: outwork.agent.v1.RenewRequest.held:type_name -> outwork.agent.v1.Lease
 	0,  // 4: outwork.agent.v1.RenewResponse.open:type_name -> outwork.agent.v1.Lease
-	0,  // 5: outwork.agent.v1.CloseRequest.lease:type_name -> outwork.agent.v1.Lease
-	0,  // 6: outwork.agent.v1.StartRequest.lease:type_name -> outwork.agent.v1.Lease
-	44, // 7: outwork.agent.v1.StartRequest.env:type_name -> outwork.agent.v1.StartRequest.EnvEntry
-	0,  // 8: outwork.agent.v1.FollowRequest.lease:type_name -> outwork.agent.v1.Lease
-	15, // 9: outwork.agent.v1.FollowResponse.output:type_name -> outwork.agent.v1.Output
-	16, // 10: outwork.agent.v1.FollowResponse.exit:type_name -> outwork.agent.v1.Exit
-	14, // 11: outwork.agent.v1.FollowResponse.started:type_name -> outwork.agent.v1.Started
-	9,  // 12: outwork.agent.v1.RunRequest.start:type_name -> outwork.agent.v1.StartRequest
-	45, // 13: outwork.agent.v1.Exit.started:type_name -> google.protobuf.Timestamp
-	45, // 14: outwork.agent.v1.Exit.ended:type_name -> google.protobuf.Timestamp
-	0,  // 15: outwork.agent.v1.StopRequest.lease:type_name -> outwork.agent.v1.Lease
-	0,  // 16: outwork.agent.v1.ForgetRequest.lease:type_name -> outwork.agent.v1.Lease
-	0,  // 17: outwork.agent.v1.ReadFileRequest.lease:type_name -> outwork.agent.v1.Lease
-	24, // 18: outwork.agent.v1.WriteFileRequest.header:type_name -> outwork.agent.v1.WriteFileHeader
-	0,  // 19: outwork.agent.v1.WriteFileHeader.lease:type_name -> outwork.agent.v1.Lease
-	0,  // 20: outwork.agent.v1.StatRequest.lease:type_name -> outwork.agent.v1.Lease
-	45, // 21: outwork.agent.v1.FileInfo.mod_time:type_name -> google.protobuf.Timestamp
-	0,  // 22: outwork.agent.v1.RemoveRequest.lease:type_name -> outwork.agent.v1.Lease
-	0,  // 23: outwork.agent.v1.GlobRequest.lease:type_name -> outwork.agent.v1.Lease
-	27, // 24: outwork.agent.v1.GlobResponse.files:type_name -> outwork.agent.v1.FileInfo
-	34, // 25: outwork.agent.v1.PackResponse.files:type_name -> outwork.agent.v1.PackedFile
-	35, // 26: outwork.agent.v1.PackResponse.root:type_name -> outwork.agent.v1.PackRoot
-	32, // 27: outwork.agent.v1.PackedFile.digest:type_name -> outwork.agent.v1.Digest
-	32, // 28: outwork.agent.v1.PackRoot.digest:type_name -> outwork.agent.v1.Digest
-	0,  // 29: outwork.agent.v1.UnpackRequest.lease:type_name -> outwork.agent.v1.Lease
-	32, // 30: outwork.agent.v1.UnpackRequest.root:type_name -> outwork.agent.v1.Digest
-	1,  // 31: outwork.agent.v1.Machine.Describe:input_type -> outwork.agent.v1.DescribeRequest
-	3,  // 32: outwork.agent.v1.Machine.Open:input_type -> outwork.agent.v1.OpenRequest
-	5,  // 33: outwork.agent.v1.Machine.Renew:input_type -> outwork.agent.v1.RenewRequest
-	7,  // 34: outwork.agent.v1.Machine.Close:input_type -> outwork.agent.v1.CloseRequest
-	9,  // 35: outwork.agent.v1.Machine.Start:input_type -> outwork.agent.v1.StartRequest
-	11, // 36: outwork.agent.v1.Machine.Follow:input_type -> outwork.agent.v1.FollowRequest
-	13, // 37: outwork.agent.v1.Machine.Run:input_type -> outwork.agent.v1.RunRequest
-	17, // 38: outwork.agent.v1.Machine.Stop:input_type -> outwork.agent.v1.StopRequest
-	19, // 39: outwork.agent.v1.Machine.Forget:input_type -> outwork.agent.v1.ForgetRequest
-	21, // 40: outwork.agent.v1.Machine.ReadFile:input_type -> outwork.agent.v1.ReadFileRequest
-	23, // 41: outwork.agent.v1.Machine.WriteFile:input_type -> outwork.agent.v1.WriteFileRequest
-	26, // 42: outwork.agent.v1.Machine.Stat:input_type -> outwork.agent.v1.StatRequest
-	28, // 43: outwork.agent.v1.Machine.Remove:input_type -> outwork.agent.v1.RemoveRequest
-	30, // 44: outwork.agent.v1.Machine.Glob:input_type -> outwork.agent.v1.GlobRequest
-	30, // 45: outwork.agent.v1.Machine.Pack:input_type -> outwork.agent.v1.GlobRequest
-	36, // 46: outwork.agent.v1.Machine.Unpack:input_type -> outwork.agent.v1.UnpackRequest
-	38, // 47: outwork.agent.v1.Control.Drain:input_type -> outwork.agent.v1.DrainRequest
-	40, // 48: outwork.agent.v1.Roster.Leave:input_type -> outwork.agent.v1.LeaveRequest
-	2,  // 49: outwork.agent.v1.Machine.Describe:output_type -> outwork.agent.v1.Description
-	4,  // 50: outwork.agent.v1.Machine.Open:output_type -> outwork.agent.v1.Workspace
-	6,  // 51: outwork.agent.v1.Machine.Renew:output_type -> outwork.agent.v1.RenewResponse
-	8,  // 52: outwork.agent.v1.Machine.Close:output_type -> outwork.agent.v1.CloseResponse
-	10, // 53: outwork.agent.v1.Machine.Start:output_type -> outwork.agent.v1.StartResponse
-	12, // 54: outwork.agent.v1.Machine.Follow:output_type -> outwork.agent.v1.FollowResponse
-	12, // 55: outwork.agent.v1.Machine.Run:output_type -> outwork.agent.v1.FollowResponse
-	18, // 56: outwork.agent.v1.Machine.Stop:output_type -> outwork.agent.v1.StopResponse
-	20, // 57: outwork.agent.v1.Machine.Forget:output_type -> outwork.agent.v1.ForgetResponse
-	22, // 58: outwork.agent.v1.Machine.ReadFile:output_type -> outwork.agent.v1.Chunk
-	25, // 59: outwork.agent.v1.Machine.WriteFile:output_type -> outwork.agent.v1.WriteFileResponse
-	27, // 60: outwork.agent.v1.Machine.Stat:output_type -> outwork.agent.v1.FileInfo
-	29, // 61: outwork.agent.v1.Machine.Remove:output_type -> outwork.agent.v1.RemoveResponse
-	31, // 62: outwork.agent.v1.Machine.Glob:output_type -> outwork.agent.v1.GlobResponse
-	33, // 63: outwork.agent.v1.Machine.Pack:output_type -> outwork.agent.v1.PackResponse
-	37, // 64: outwork.agent.v1.Machine.Unpack:output_type -> outwork.agent.v1.UnpackResponse
-	39, // 65: outwork.agent.v1.Control.Drain:output_type -> outwork.agent.v1.DrainResponse
-	41, // 66: outwork.agent.v1.Roster.Leave:output_type -> outwork.agent.v1.LeaveResponse
-	49, // [49:67] is the sub-list for method output_type
-	31, // [31:49] is the sub-list for method input_type
-	31, // [31:31] is the sub-list for extension type_name
-	31, // [31:31] is the sub-list for extension extendee
-	0,  // [0:31] is the sub-list for field type_name
+	7,  // 5: outwork.agent.v1.RenewResponse.vitals:type_name -> outwork.agent.v1.Vitals
+	47, // 6: outwork.agent.v1.Vitals.clock:type_name -> google.protobuf.Timestamp
+	8,  // 7: outwork.agent.v1.Vitals.disk:type_name -> outwork.agent.v1.Space
+	8,  // 8: outwork.agent.v1.Vitals.temp:type_name -> outwork.agent.v1.Space
+	0,  // 9: outwork.agent.v1.CloseRequest.lease:type_name -> outwork.agent.v1.Lease
+	0,  // 10: outwork.agent.v1.StartRequest.lease:type_name -> outwork.agent.v1.Lease
+	46, // 11: outwork.agent.v1.StartRequest.env:type_name -> outwork.agent.v1.StartRequest.EnvEntry
+	0,  // 12: outwork.agent.v1.FollowRequest.lease:type_name -> outwork.agent.v1.Lease
+	17, // 13: outwork.agent.v1.FollowResponse.output:type_name -> outwork.agent.v1.Output
+	18, // 14: outwork.agent.v1.FollowResponse.exit:type_name -> outwork.agent.v1.Exit
+	16, // 15: outwork.agent.v1.FollowResponse.started:type_name -> outwork.agent.v1.Started
+	11, // 16: outwork.agent.v1.RunRequest.start:type_name -> outwork.agent.v1.StartRequest
+	47, // 17: outwork.agent.v1.Exit.started:type_name -> google.protobuf.Timestamp
+	47, // 18: outwork.agent.v1.Exit.ended:type_name -> google.protobuf.Timestamp
+	0,  // 19: outwork.agent.v1.StopRequest.lease:type_name -> outwork.agent.v1.Lease
+	0,  // 20: outwork.agent.v1.ForgetRequest.lease:type_name -> outwork.agent.v1.Lease
+	0,  // 21: outwork.agent.v1.ReadFileRequest.lease:type_name -> outwork.agent.v1.Lease
+	26, // 22: outwork.agent.v1.WriteFileRequest.header:type_name -> outwork.agent.v1.WriteFileHeader
+	0,  // 23: outwork.agent.v1.WriteFileHeader.lease:type_name -> outwork.agent.v1.Lease
+	0,  // 24: outwork.agent.v1.StatRequest.lease:type_name -> outwork.agent.v1.Lease
+	47, // 25: outwork.agent.v1.FileInfo.mod_time:type_name -> google.protobuf.Timestamp
+	0,  // 26: outwork.agent.v1.RemoveRequest.lease:type_name -> outwork.agent.v1.Lease
+	0,  // 27: outwork.agent.v1.GlobRequest.lease:type_name -> outwork.agent.v1.Lease
+	29, // 28: outwork.agent.v1.GlobResponse.files:type_name -> outwork.agent.v1.FileInfo
+	36, // 29: outwork.agent.v1.PackResponse.files:type_name -> outwork.agent.v1.PackedFile
+	37, // 30: outwork.agent.v1.PackResponse.root:type_name -> outwork.agent.v1.PackRoot
+	34, // 31: outwork.agent.v1.PackedFile.digest:type_name -> outwork.agent.v1.Digest
+	34, // 32: outwork.agent.v1.PackRoot.digest:type_name -> outwork.agent.v1.Digest
+	0,  // 33: outwork.agent.v1.UnpackRequest.lease:type_name -> outwork.agent.v1.Lease
+	34, // 34: outwork.agent.v1.UnpackRequest.root:type_name -> outwork.agent.v1.Digest
+	1,  // 35: outwork.agent.v1.Machine.Describe:input_type -> outwork.agent.v1.DescribeRequest
+	3,  // 36: outwork.agent.v1.Machine.Open:input_type -> outwork.agent.v1.OpenRequest
+	5,  // 37: outwork.agent.v1.Machine.Renew:input_type -> outwork.agent.v1.RenewRequest
+	9,  // 38: outwork.agent.v1.Machine.Close:input_type -> outwork.agent.v1.CloseRequest
+	11, // 39: outwork.agent.v1.Machine.Start:input_type -> outwork.agent.v1.StartRequest
+	13, // 40: outwork.agent.v1.Machine.Follow:input_type -> outwork.agent.v1.FollowRequest
+	15, // 41: outwork.agent.v1.Machine.Run:input_type -> outwork.agent.v1.RunRequest
+	19, // 42: outwork.agent.v1.Machine.Stop:input_type -> outwork.agent.v1.StopRequest
+	21, // 43: outwork.agent.v1.Machine.Forget:input_type -> outwork.agent.v1.ForgetRequest
+	23, // 44: outwork.agent.v1.Machine.ReadFile:input_type -> outwork.agent.v1.ReadFileRequest
+	25, // 45: outwork.agent.v1.Machine.WriteFile:input_type -> outwork.agent.v1.WriteFileRequest
+	28, // 46: outwork.agent.v1.Machine.Stat:input_type -> outwork.agent.v1.StatRequest
+	30, // 47: outwork.agent.v1.Machine.Remove:input_type -> outwork.agent.v1.RemoveRequest
+	32, // 48: outwork.agent.v1.Machine.Glob:input_type -> outwork.agent.v1.GlobRequest
+	32, // 49: outwork.agent.v1.Machine.Pack:input_type -> outwork.agent.v1.GlobRequest
+	38, // 50: outwork.agent.v1.Machine.Unpack:input_type -> outwork.agent.v1.UnpackRequest
+	40, // 51: outwork.agent.v1.Control.Drain:input_type -> outwork.agent.v1.DrainRequest
+	42, // 52: outwork.agent.v1.Roster.Leave:input_type -> outwork.agent.v1.LeaveRequest
+	2,  // 53: outwork.agent.v1.Machine.Describe:output_type -> outwork.agent.v1.Description
+	4,  // 54: outwork.agent.v1.Machine.Open:output_type -> outwork.agent.v1.Workspace
+	6,  // 55: outwork.agent.v1.Machine.Renew:output_type -> outwork.agent.v1.RenewResponse
+	10, // 56: outwork.agent.v1.Machine.Close:output_type -> outwork.agent.v1.CloseResponse
+	12, // 57: outwork.agent.v1.Machine.Start:output_type -> outwork.agent.v1.StartResponse
+	14, // 58: outwork.agent.v1.Machine.Follow:output_type -> outwork.agent.v1.FollowResponse
+	14, // 59: outwork.agent.v1.Machine.Run:output_type -> outwork.agent.v1.FollowResponse
+	20, // 60: outwork.agent.v1.Machine.Stop:output_type -> outwork.agent.v1.StopResponse
+	22, // 61: outwork.agent.v1.Machine.Forget:output_type -> outwork.agent.v1.ForgetResponse
+	24, // 62: outwork.agent.v1.Machine.ReadFile:output_type -> outwork.agent.v1.Chunk
+	27, // 63: outwork.agent.v1.Machine.WriteFile:output_type -> outwork.agent.v1.WriteFileResponse
+	29, // 64: outwork.agent.v1.Machine.Stat:output_type -> outwork.agent.v1.FileInfo
+	31, // 65: outwork.agent.v1.Machine.Remove:output_type -> outwork.agent.v1.RemoveResponse
+	33, // 66: outwork.agent.v1.Machine.Glob:output_type -> outwork.agent.v1.GlobResponse
+	35, // 67: outwork.agent.v1.Machine.Pack:output_type -> outwork.agent.v1.PackResponse
+	39, // 68: outwork.agent.v1.Machine.Unpack:output_type -> outwork.agent.v1.UnpackResponse
+	41, // 69: outwork.agent.v1.Control.Drain:output_type -> outwork.agent.v1.DrainResponse
+	43, // 70: outwork.agent.v1.Roster.Leave:output_type -> outwork.agent.v1.LeaveResponse
+	53, // [53:71] is the sub-list for method output_type
+	35, // [35:53] is the sub-list for method input_type
+	35, // [35:35] is the sub-list for extension type_name
+	35, // [35:35] is the sub-list for extension extendee
+	0,  // [0:35] is the sub-list for field type_name
 }
 
 func init() { file_outwork_agent_v1_agent_proto_init() }
@@ -2789,13 +3024,13 @@ func file_outwork_agent_v1_agent_proto_init() {
 	if File_outwork_agent_v1_agent_proto != nil {
 		return
 	}
-	file_outwork_agent_v1_agent_proto_msgTypes[12].OneofWrappers = []any{
+	file_outwork_agent_v1_agent_proto_msgTypes[14].OneofWrappers = []any{
 		(*FollowResponse_Output)(nil),
 		(*FollowResponse_Stdout)(nil),
 		(*FollowResponse_Exit)(nil),
 		(*FollowResponse_Started)(nil),
 	}
-	file_outwork_agent_v1_agent_proto_msgTypes[23].OneofWrappers = []any{
+	file_outwork_agent_v1_agent_proto_msgTypes[25].OneofWrappers = []any{
 		(*WriteFileRequest_Header)(nil),
 		(*WriteFileRequest_Data)(nil),
 	}
@@ -2805,7 +3040,7 @@ func file_outwork_agent_v1_agent_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_outwork_agent_v1_agent_proto_rawDesc), len(file_outwork_agent_v1_agent_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   45,
+			NumMessages:   47,
 			NumExtensions: 0,
 			NumServices:   3,
 		},

@@ -131,11 +131,11 @@ func launch(t *testing.T, r Rig) {
 	if d := describe(t, conn); d.PID == 0 || d.Root == "" || d.OS == "" {
 		t.Errorf("the machine says of itself %+v", d)
 	}
-	_, heard, err := conn.Machine().Renew(t.Context(), nil, 0)
+	_, heard, _, err := conn.Machine().Renew(t.Context(), nil, 0)
 	if err != nil {
 		t.Errorf("heartbeat: %v", err)
 	}
-	if _, next, err := conn.Machine().Renew(t.Context(), nil, heard); err != nil || next <= heard {
+	if _, next, _, err := conn.Machine().Renew(t.Context(), nil, heard); err != nil || next <= heard {
 		t.Errorf("second heartbeat: heard %v after %v, %v", next, heard, err)
 	}
 	for _, says := range r.Says {

@@ -147,7 +147,7 @@ func (m *Machine) freeWorkspace(path string) string {
 }
 
 // Renew implements agent.Leases.
-func (m *Machine) Renew(context.Context, []agent.Lease, agent.Heard) ([]agent.Lease, agent.Heard, error) {
+func (m *Machine) Renew(context.Context, []agent.Lease, agent.Heard) ([]agent.Lease, agent.Heard, agent.Vitals, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	var out []agent.Lease
@@ -156,7 +156,7 @@ func (m *Machine) Renew(context.Context, []agent.Lease, agent.Heard) ([]agent.Le
 			out = append(out, agent.Lease{Item: item, Epoch: l.epoch})
 		}
 	}
-	return out, 0, nil
+	return out, 0, agent.Vitals{}, nil
 }
 
 // Close implements agent.Leases.

@@ -42,7 +42,7 @@ func New(t testing.TB) World {
 	w := World{steptest.New(t), blobs, t}
 	w.Machine = h
 	t.Cleanup(func() {
-		open, _, err := h.Renew(context.Background(), nil, 0)
+		open, _, _, err := h.Renew(context.Background(), nil, 0)
 		if err != nil {
 			t.Error(err)
 		}
