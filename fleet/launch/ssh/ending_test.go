@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -130,21 +131,14 @@ func TestFormerAgentIsEnded(t *testing.T) {
 	log := &buffer{}
 	conn := connect(t, l, s.node(), log)
 	pid := describe(t, conn).PID
-	stopped := append(s.sessions(), pid)
-	for _, p := range stopped { // sshd's processes too: the machine is deaf
-		if err := syscall.Kill(p, syscall.SIGSTOP); err != nil {
-			t.Fatal(err)
-		}
-	}
+	wake := deafen(t, append(s.sessions(), pid)) // sshd's processes too: the machine is deaf
 	conn.Close()
 	if err := syscall.Kill(pid, 0); err != nil {
 		t.Fatalf("the agent could be ended: %v", err)
 	}
 	again := connect(t, l, s.node(), log)
 	describe(t, again)
-	for _, p := range stopped { // only now may they take notice of it
-		_ = syscall.Kill(p, syscall.SIGCONT)
-	}
+	wake() // only now may they take notice of it
 	awaitDeath(t, pid)
 }
 
@@ -167,6 +161,23 @@ func (s *sshd) sessions() (pids []int) {
 	return pids
 }
 
+// deafen stops processes until wake is called or the test ends.
+func deafen(t testing.TB, pids []int) (wake func()) {
+	t.Helper()
+	wake = sync.OnceFunc(func() {
+		for _, p := range pids {
+			_ = syscall.Kill(p, syscall.SIGCONT)
+		}
+	})
+	t.Cleanup(wake)
+	for _, p := range pids {
+		if err := syscall.Kill(p, syscall.SIGSTOP); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return wake
+}
+
 // A machine that falls silent is given up by keepalives, below all heartbeats.
 func TestKeepalive(t *testing.T) {
 	s := newSSHD(t, options{})
@@ -175,17 +186,7 @@ func TestKeepalive(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer link.Close()
-	deaf := s.sessions()
-	for _, p := range deaf {
-		if err := syscall.Kill(p, syscall.SIGSTOP); err != nil {
-			t.Fatal(err)
-		}
-	}
-	defer func() {
-		for _, p := range deaf {
-			_ = syscall.Kill(p, syscall.SIGCONT)
-		}
-	}()
+	deafen(t, s.sessions())
 	_, err = io.Copy(io.Discard, link)
 	wants(t, "error", says{err}, "no answer to a keepalive within 4s")
 }
