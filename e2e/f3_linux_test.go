@@ -224,12 +224,11 @@ func longPartition(t *testing.T, d world.Direction) {
 	nobodyLeft(t, w, cut)
 }
 
-// F4: half-open connections. The machine is gone without a word, and the controller finds that its connection leads nowhere; the agent
-// finds the same of a controller that is stopped; and a new connection takes the place of the dead one at once.
+// F4: half-open connections. The machine is gone without a word, and the controller finds that its connection leads nowhere; the agent,
+// which follows the controller's heartbeat, finds the same of one that is stopped; and a new connection takes the place of the dead one at once.
 func TestF4HalfOpen(t *testing.T) {
 	t.Parallel()
 	const heartbeat = 2 * time.Second
-	const agents = 10 * time.Second // an agent's own, which has no flag
 	island := world.NewIsland(t)
 	w := world.NewOn(t, island, "--heartbeat", heartbeat.String())
 	a := w.JoinFrom(island, "a", "linux")
@@ -262,7 +261,7 @@ func TestF4HalfOpen(t *testing.T) {
 	syscall.Kill(w.ControllerPID(), syscall.SIGSTOP)
 	began = time.Now()
 	a.AwaitSaid("not connected")
-	found(t, "the agent", began, agents)
+	found(t, "the agent", began, heartbeat)
 	syscall.Kill(w.ControllerPID(), syscall.SIGCONT)
 	a.AwaitOnline()
 
@@ -273,12 +272,13 @@ func TestF4HalfOpen(t *testing.T) {
 	s.whole(t, w.Log("held", n))
 }
 
-// found notes how long something took that may take two heartbeats, and what a slow machine adds to it.
+// found notes how long something took that may take two heartbeats, and what a slow machine adds to it: less than the two
+// heartbeats of a side that was told nothing.
 func found(t *testing.T, who string, began time.Time, heartbeat time.Duration) {
 	t.Helper()
 	took := time.Since(began)
 	t.Logf("%s: %s, with heartbeats of %s", who, took.Round(10*time.Millisecond), heartbeat)
-	if took > 2*heartbeat+5*time.Second {
+	if took > 2*heartbeat+10*time.Second {
 		t.Errorf("%s: it took %s", who, took)
 	}
 }

@@ -7,6 +7,7 @@
 package remote
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -28,12 +29,20 @@ const handshakeTimeout = 20 * time.Second
 // a rogue agent can make the controller hold.
 const maxUpcalls = 64
 
+// An agent follows its controller's heartbeat between these: below, a busy machine loses its links; above, an agent does not find
+// out that its controller is gone.
+const (
+	shortestFollowed = 100 * time.Millisecond
+	longestFollowed  = 5 * time.Minute
+)
+
 // Options of a connection, on either side. The zero value works.
 type Options struct {
 	Name     string   // who this side says it is, for people
 	Version  string   // Outwork's, for people
 	Features []string // told to the other side
-	// Heartbeat is how often a sign of life is wanted; the link ends after two without. 0 is 10 s.
+	// Heartbeat is how often a sign of life is wanted; the link ends after two without. 0 is 10 s for the controller; an agent
+	// follows its controller then.
 	Heartbeat time.Duration
 	// Register adds services for the other side to call: the controller's storage. nil is none.
 	Register func(grpc.ServiceRegistrar)
@@ -41,9 +50,6 @@ type Options struct {
 }
 
 func (o Options) withDefaults() Options {
-	if o.Heartbeat <= 0 {
-		o.Heartbeat = mux.DefaultHeartbeat
-	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -63,6 +69,7 @@ type Conn struct {
 // attempt, not the connection.
 func Connect(ctx context.Context, link wire.Link, o Options) (*Conn, error) {
 	o = o.withDefaults()
+	o.Heartbeat = cmp.Or(max(o.Heartbeat, 0), mux.DefaultHeartbeat)
 	hears := newRoster()
 	peer, greeting, err := join(ctx, link, o, mux.Dialer, rpc.Config{Register: hears.register(o.Register), MaxCalls: maxUpcalls, Logger: o.Logger})
 	if err != nil {
@@ -79,13 +86,21 @@ func join(ctx context.Context, link wire.Link, o Options, side func(wire.Link, m
 	if err != nil {
 		return nil, greeting, err
 	}
-	session, err := side(link, mux.Config{Heartbeat: o.Heartbeat, PeerHeartbeat: greeting.Peer.Heartbeat, Logger: o.Logger})
+	session, err := side(link, mux.Config{Heartbeat: o.heartbeat(greeting.Peer), PeerHeartbeat: greeting.Peer.Heartbeat, Logger: o.Logger})
 	if err != nil {
 		link.Close()
 		return nil, greeting, err
 	}
 	peer, err := rpc.New(session, serve)
 	return peer, greeting, err
+}
+
+// heartbeat is this side's, or the one that the peer wants when this side leaves it to the peer: bounded, as it is the peer's word.
+func (o Options) heartbeat(peer wire.Hello) time.Duration {
+	if o.Heartbeat > 0 || peer.Heartbeat <= 0 {
+		return o.Heartbeat
+	}
+	return min(max(peer.Heartbeat, shortestFollowed), longestFollowed)
 }
 
 // Machine is the agent's machine.

@@ -53,7 +53,7 @@ type Config struct {
 	Retry bool          // go on dialling also after a refusal that only a person can undo
 	Drain time.Duration // when asked to end, wait at most that long for open leases, taking no new ones; 0 does not wait
 
-	Heartbeat  time.Duration // 0 is 10 s
+	Heartbeat  time.Duration // 0 is the controller's
 	MinBackoff time.Duration // upper bound of the first pause between two attempts; 0 is 1 s
 	MaxBackoff time.Duration // upper bound of every pause; 0 is 25 s, so that all agents are back within 30 s
 	// Version is Outwork's, as the agent says it.

@@ -38,6 +38,9 @@ const roleEnv = "SERVE_TEST_ROLE"
 // patience is how long a test waits for what must happen.
 const patience = 60 * time.Second
 
+// busy is what a busy machine may add to what is to take seconds; less than the two heartbeats of who says none.
+const busy = 10 * time.Second
+
 func TestMain(m *testing.M) {
 	host.MaybeShim()
 	switch os.Getenv(roleEnv) {
