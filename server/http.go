@@ -14,14 +14,14 @@ import (
 	"github.com/outwork-build/outwork/internal/fault"
 )
 
-// listen takes the address, or says what to do when it cannot be had.
-func listen(address string) (net.Listener, error) {
+// listen takes the address that an option names, or says what to do when it cannot be had.
+func listen(option, address string) (net.Listener, error) {
 	l, err := net.Listen("tcp", address)
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
-		return nil, fault.New(fault.Conflict, "listen on %s: another program has this port: stop it, or choose another with --listen", address)
+		return nil, fault.New(fault.Conflict, "listen on %s: another program has this port: stop it, or choose another with %s", address, option)
 	case errors.Is(err, syscall.EACCES):
-		return nil, fault.New(fault.Denied, "listen on %s: this user may not use the port: choose one above 1023 with --listen", address)
+		return nil, fault.New(fault.Denied, "listen on %s: this user may not use the port: choose one above 1023 with %s", address, option)
 	case err != nil:
 		return nil, fault.New(fault.Invalid, "listen on %s: %w", address, err)
 	}

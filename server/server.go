@@ -50,6 +50,8 @@ type TLS struct{ Cert, Key string }
 type Config struct {
 	Data   string // folder of all that is kept; made when missing
 	Listen string // address of the one port; "" is ":8080"
+	// AgentListen is the address of a port for agents besides, with TLS by a key of the controller's own; "" has none, port 0 takes any.
+	AgentListen string
 	URL    string // under which people and agents reach it; "" is derived from Listen
 	TLS    *TLS   // nil serves plain HTTP
 
@@ -82,6 +84,7 @@ type Server struct {
 	cfg      Config
 	log      *slog.Logger
 	listener net.Listener
+	agents   agentPort
 	handler  http.Handler
 	parts    lifecycle.Group
 	password string
@@ -138,7 +141,7 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 			s.Close()
 		}
 	}()
-	if s.listener, err = listen(cfg.Listen); err != nil {
+	if s.listener, err = listen("--listen", cfg.Listen); err != nil {
 		return nil, err
 	}
 	if s.cfg.URL == "" {
@@ -216,7 +219,7 @@ func (s *Server) build(registry prometheus.Registerer) (err error) {
 		return err
 	}
 	s.hub(hub)
-	return nil
+	return s.listenForAgents(hub)
 }
 
 // sources says what changes on the page, and which room tells.
@@ -249,16 +252,17 @@ func (s *Server) front(registry *prometheus.Registry) error {
 	url := func() string { return s.cfg.URL }
 	watch := func() (<-chan string, func()) { return changes(s.sources()) }
 	rest.New(mux, rest.Config{Auth: s.auth, Builds: t.Builds, Details: t.Builds, Runner: s.runner, Logs: s.logs, Queue: s.queue, Fleet: s.roster, CAS: s.blobs,
-		Check: s.check, Backup: s.backup, Connect: s.connect, Changes: watch, URL: url, Protocol: wire.Protocol, Now: c.Now, Log: c.Log.With("room", "rest")})
+		Check: s.check, Backup: s.backup, Connect: s.connect, Changes: watch, URL: url, Join: s.JoinCommand, Protocol: wire.Protocol, Now: c.Now, Log: c.Log.With("room", "rest")})
 	err := web.New(mux, web.Config{Auth: s.auth, Builds: t.Builds, Details: t.Builds, Runner: s.runner, Logs: s.logs, Queue: s.queue, Fleet: s.roster,
 		Changes: watch, URL: url, Secure: strings.HasPrefix(s.cfg.URL, "https://"), Now: c.Now, Log: c.Log.With("room", "web")})
 	if err != nil {
 		return err
 	}
+	s.agents.route(mux)
 	mux.HandleFunc("GET /healthz", s.health)
 	mux.Handle("GET /metrics", s.metrics(promhttp.HandlerFor(registry, promhttp.HandlerOpts{})))
-	s.handler = http.NewCrossOriginProtection().Handler(s.auth.Middleware(mux))
-	return nil
+	s.handler, err = under(s.cfg.URL, s.auth.Middleware(mux))
+	return err
 }
 
 // health says whether the controller works: its ledger answers.
@@ -340,6 +344,9 @@ func (s *Server) Run(ctx context.Context) error {
 	s.parts.Add("queue", s.queue.Run)
 	s.parts.Add("nodes", s.nodes)
 	s.parts.Add("pipeline", s.runner.Run)
+	if s.agents.listener != nil {
+		s.parts.Add("agents", func(ctx context.Context) error { return s.agents.server.Serve(ctx, s.agents.listener) })
+	}
 	s.parts.Add("http", func(ctx context.Context) error { return serveHTTP(ctx, s.listener, s.handler, s.cfg.TLS, s.log) })
 	return s.parts.Run(ctx)
 }
@@ -348,6 +355,9 @@ func (s *Server) Run(ctx context.Context) error {
 func (s *Server) Close() {
 	if s.listener != nil {
 		s.listener.Close()
+	}
+	if s.agents.listener != nil {
+		s.agents.listener.Close()
 	}
 	if s.logs != nil {
 		if err := s.logs.Close(); err != nil {

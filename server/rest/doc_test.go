@@ -61,7 +61,7 @@ func TestTheDocumentNamesWhatThereIs(t *testing.T) {
 	d.each(func(_, path string, _ operation) {
 		known = append(known, regexp.MustCompile("^"+regexp.MustCompile(`\\\{[^}]*\\\}`).ReplaceAllString(regexp.QuoteMeta(path), `[^/]+`)+"$"))
 	})
-	beside := []string{"/api/v1", "/api/v1/openapi.json", "/api/v1/agents/connect"}
+	beside := []string{"/api/v1", "/api/v1/openapi.json", "/api/v1/agents/connect", "/api/v1/agents/endpoint"}
 	for _, p := range regexp.MustCompile(`/api/v1[^\s"?`+"`"+`,;:]*`).FindAllString(string(text), -1) {
 		found := false
 		for _, b := range beside {

@@ -229,7 +229,7 @@ func (s *server) agents() {
 			if err != nil {
 				return nil, err
 			}
-			command := "outwork agent --url " + s.URL() + " --token " + plain
+			command := s.Join(plain)
 			if in.Body.Node != "" {
 				command += " --name " + in.Body.Node
 			}

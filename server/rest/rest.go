@@ -53,6 +53,7 @@ type Config struct {
 	Connect  func(w http.ResponseWriter, r *http.Request, node string) // takes an agent's WebSocket
 	Changes  func() (changed <-chan string, cancel func())             // topics; see api.Event
 	URL      func() string                                             // under which people and agents reach the controller
+	Join     func(token string) string                                 // the command with which an agent joins
 	Protocol int
 	Now      func() time.Time
 	Log      *slog.Logger

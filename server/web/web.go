@@ -183,7 +183,7 @@ func (s *site) show(w http.ResponseWriter, r *http.Request, page string, v view)
 		return err
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	_, err := w.Write(b.Bytes())
+	_, err := w.Write(s.below(b.Bytes()))
 	return err
 }
 
@@ -254,7 +254,7 @@ func (s *site) fail(w http.ResponseWriter, r *http.Request, err error) {
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.WriteHeader(status)
-	w.Write(b.Bytes())
+	w.Write(s.below(b.Bytes()))
 }
 
 func (s *site) notFound(w http.ResponseWriter, r *http.Request) {

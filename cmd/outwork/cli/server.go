@@ -95,6 +95,7 @@ func (e *env) serverCmd() *cobra.Command {
 	f := c.Flags()
 	f.StringVar(&cfg.Data, "data", e.defaultData(), "folder of all that is kept (also $OUTWORK_DATA)")
 	f.StringVar(&cfg.Listen, "listen", first(e.getenv("OUTWORK_LISTEN"), ":8080"), "address of the one port (also $OUTWORK_LISTEN)")
+	f.StringVar(&cfg.AgentListen, "agent-listen", e.getenv("OUTWORK_AGENT_LISTEN"), "address of a port for agents besides the one port, such as :50000, or :0 for any; without it there is none (also $OUTWORK_AGENT_LISTEN)")
 	f.StringVar(&cfg.URL, "url", e.getenv("OUTWORK_EXTERNAL_URL"), "address under which people and agents reach it (also $OUTWORK_EXTERNAL_URL; default: this host and the port)")
 	f.StringVar(&tls.Cert, "tls-cert", "", "certificate in PEM; serves HTTPS")
 	f.StringVar(&tls.Key, "tls-key", "", "its key in PEM")
@@ -118,6 +119,9 @@ func (e *env) greet(ctx context.Context, s *server.Server) error {
 	if p := s.FirstPassword(); p != "" {
 		fmt.Fprintf(e.out, "First admin:     admin, password %s (shown only now)\n", p)
 	}
-	fmt.Fprintf(e.out, "To join an agent: outwork agent --url %s --token %s (once, until %s)\n", s.URL(), plain, t.Expires.Local().Format(time.TimeOnly))
+	if a := s.AgentAddress(); a != "" {
+		fmt.Fprintf(e.out, "Port for agents: %s\n", a)
+	}
+	fmt.Fprintf(e.out, "To join an agent: %s (once, until %s)\n", s.JoinCommand(plain), t.Expires.Local().Format(time.TimeOnly))
 	return nil
 }

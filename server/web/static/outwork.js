@@ -42,7 +42,8 @@ function stream(url, hear) {
 }
 
 // Every topic comes once when a stream begins, so that nothing is missed between two.
-if (topics.size) stream("/api/v1/events", ({ topic }) => { if (topics.has(topic)) changed(topic); });
+const events = new URL("../../api/v1/events", import.meta.url); // of this file: a proxy may show the page below a path
+if (topics.size) stream(events, ({ topic }) => { if (topics.has(topic)) changed(topic); });
 
 // What runs takes longer without anything changing.
 setInterval(() => {
