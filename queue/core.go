@@ -33,6 +33,7 @@ type Core struct {
 	checkAt  time.Duration // no lease runs out before; 0 is never
 	giveUpAt time.Duration // when unclaimed items are given up; 0 is never
 	resting  []rest        // nodes that gave a lease back, the first to end first
+	quiet    quiet
 	stats    Stats
 }
 
@@ -329,6 +330,9 @@ func (c *Core) bury(now Instant, x *item) {
 // Place gives waiting items their slots. Each becomes a write; nobody hears of it before the ledger has it.
 func (c *Core) Place(now Instant) {
 	c.wake(now)
+	if c.quiet.on {
+		return
+	}
 	for _, p := range c.board.place() {
 		x := c.items[p.item]
 		c.waiting--

@@ -30,6 +30,8 @@ func (c *Core) Why(id ItemID) (Explanation, error) {
 		return e, nil
 	case !x.claimed:
 		e.Summary = "Waiting for its build to resume after the restart of the controller"
+	case c.quiet.on:
+		e.Summary = c.quiet.why()
 	default:
 		e.Summary = c.summary(x, e.Nodes)
 	}

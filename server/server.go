@@ -36,6 +36,7 @@ import (
 	"github.com/outwork-build/outwork/pipeline"
 	"github.com/outwork-build/outwork/queue"
 	"github.com/outwork-build/outwork/server/auth"
+	"github.com/outwork-build/outwork/server/jenkins"
 	"github.com/outwork-build/outwork/server/rest"
 	"github.com/outwork-build/outwork/server/web"
 	"github.com/outwork-build/outwork/store/sqlite"
@@ -259,9 +260,11 @@ func (s *Server) front(registry *prometheus.Registry) error {
 		return err
 	}
 	s.agents.route(mux)
+	known := jenkins.New(mux, jenkins.Config{Auth: s.auth, Builds: t.Builds, Details: t.Builds, Runner: s.runner, Logs: s.logs, Queue: s.queue, Fleet: s.roster,
+		CAS: s.blobs, URL: url, Now: c.Now, Log: c.Log.With("room", "jenkins")})
 	mux.HandleFunc("GET /healthz", s.health)
 	mux.Handle("GET /metrics", s.metrics(promhttp.HandlerFor(registry, promhttp.HandlerOpts{})))
-	s.handler, err = under(s.cfg.URL, s.auth.Middleware(mux))
+	s.handler, err = under(s.cfg.URL, known(s.auth.Middleware(mux)))
 	return err
 }
 
