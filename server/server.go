@@ -53,6 +53,7 @@ type Config struct {
 	Listen string // address of the one port; "" is ":8080"
 	// AgentListen is the address of a port for agents besides, with TLS by a key of the controller's own; "" has none, port 0 takes any.
 	AgentListen string
+	AgentsDir   string // folder of the agents to hand out, outwork-agent-OS-ARCH; "" is agents-bin of Data, else agents beside this program
 	URL    string // under which people and agents reach it; "" is derived from Listen
 	TLS    *TLS   // nil serves plain HTTP
 
@@ -260,6 +261,7 @@ func (s *Server) front(registry *prometheus.Registry) error {
 		return err
 	}
 	s.agents.route(mux)
+	s.handOut(mux)
 	known := jenkins.New(mux, jenkins.Config{Auth: s.auth, Builds: t.Builds, Details: t.Builds, Runner: s.runner, Logs: s.logs, Queue: s.queue, Fleet: s.roster,
 		CAS: s.blobs, URL: url, Now: c.Now, Log: c.Log.With("room", "jenkins")})
 	mux.HandleFunc("GET /healthz", s.health)

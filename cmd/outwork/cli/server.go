@@ -96,6 +96,7 @@ func (e *env) serverCmd() *cobra.Command {
 	f.StringVar(&cfg.Data, "data", e.defaultData(), "folder of all that is kept (also $OUTWORK_DATA)")
 	f.StringVar(&cfg.Listen, "listen", first(e.getenv("OUTWORK_LISTEN"), ":8080"), "address of the one port (also $OUTWORK_LISTEN)")
 	f.StringVar(&cfg.AgentListen, "agent-listen", e.getenv("OUTWORK_AGENT_LISTEN"), "address of a port for agents besides the one port, such as :50000, or :0 for any; without it there is none (also $OUTWORK_AGENT_LISTEN)")
+	f.StringVar(&cfg.AgentsDir, "agents-dir", e.getenv("OUTWORK_AGENTS_DIR"), "`folder` of the agents to hand out, outwork-agent-OS-ARCH as make agents builds them (also $OUTWORK_AGENTS_DIR; default: agents-bin in the data folder, else agents beside this program)")
 	f.StringVar(&cfg.URL, "url", e.getenv("OUTWORK_EXTERNAL_URL"), "address under which people and agents reach it (also $OUTWORK_EXTERNAL_URL; default: this host and the port)")
 	f.StringVar(&tls.Cert, "tls-cert", "", "certificate in PEM; serves HTTPS")
 	f.StringVar(&tls.Key, "tls-key", "", "its key in PEM")
