@@ -61,12 +61,50 @@ type Renewal struct {
 	Open    []agent.Lease // that the machine said are open
 }
 
+// Demand knows what work there is for nodes: the queue.
+type Demand interface {
+	// Subscribe signals, without content, that Works may answer differently. cancel ends it.
+	Subscribe() (changed <-chan struct{}, cancel func())
+	// Works tells what each of these nodes has to do, in their order. The answer knows what the roster has published before the
+	// call: to a node that takes no new work then, none comes after the answer.
+	Works(ctx context.Context, asks []Ask) ([]Work, error)
+}
+
+// Ask names a node of whose work the roster wants to know.
+type Ask struct {
+	Node  NodeName
+	Reach Reach
+}
+
+// Reach says what it takes to have a node do waiting work. An item makes no more nodes wanted than it needs: those that come
+// take it first, then those that can be started, in the order of the asks. What is left makes all doubtful ones wanted.
+type Reach uint8
+
+const (
+	Unwanted  Reach = iota // it is connected, or a person keeps it off
+	Coming                 // it is being connected
+	Startable              // it can be launched
+	Doubtful               // its last launch failed, or its agent has to dial
+)
+
+// Work is what there is to do for a node.
+type Work struct {
+	Busy        int       // executors in use
+	IdleSince   time.Time // when the last of them became free; zero when one is in use, or none was since the controller started
+	WantedSince time.Time // since when work waits that makes the node wanted; zero when none does
+	Done        int       // leases that ended on it since the controller started or the node was made, but for those never opened
+}
+
 // Config says what a Roster stands on. Store and Connect must be set.
 type Config struct {
 	Store     Store
 	Launchers map[string]Launcher // by LauncherSpec.Kind
 	// Connect does the handshake on a link and returns the live connection. On an error the roster closes the link.
 	Connect func(ctx context.Context, link wire.Link, n Node) (Conn, error)
+
+	Monitors  Monitors                               // nil judges nothing
+	Record    func() Recorder                        // makes the memory of a node; nil keeps none
+	Retention func(RetentionSpec) (Retention, error) // fleet/retain.New; nil keeps every node connected
 
 	Heartbeat      time.Duration         // between heartbeats, and how long an answer may take; 0 is 10 s
 	ConnectTimeout time.Duration         // for the handshake, not for Launch; 0 is 30 s

@@ -44,12 +44,23 @@ func hasLeft(now time.Time) *OfflineCause {
 	return &OfflineCause{Kind: CauseLeave, Text: "The agent was asked to end, and has ended", When: now}
 }
 
+// notConnected says why an attempt to connect ended.
+func notConnected(err error, now time.Time) *OfflineCause {
+	if sick := new(*unwell); errors.As(err, sick) {
+		return (*sick).cause
+	}
+	return launchFailed(err, now)
+}
+
 // errSilent ends a session whose agent left two heartbeats unanswered.
 var errSilent = errors.New("two heartbeats were not answered")
 
 // sessionEnded says why a connection that was up is not.
 func sessionEnded(err error, now time.Time) *OfflineCause {
+	sick := new(*unwell)
 	switch {
+	case errors.As(err, sick):
+		return (*sick).cause
 	case errors.Is(err, ErrReplaced):
 		return &OfflineCause{Kind: CauseReplaced, Text: "The current peer is reconnecting", When: now}
 	case errors.Is(err, errSilent):

@@ -26,7 +26,9 @@ func (r *Roster) Put(ctx context.Context, n Node) error {
 		}
 		return n, nil
 	}, func(e *entry, old Node) {
-		if old.RemoteRoot != n.RemoteRoot || !reflect.DeepEqual(old.Launcher, n.Launcher) {
+		e.pulse.limits.Store(&n.Monitors)
+		r.retain(e)
+		if e.away == nil && (old.RemoteRoot != n.RemoteRoot || !reflect.DeepEqual(old.Launcher, n.Launcher)) {
 			r.relaunch(e)
 		}
 	})
@@ -51,12 +53,25 @@ func (r *Roster) checked(n Node) (Node, error) {
 		kinds := slices.Sorted(maps.Keys(r.cfg.Launchers))
 		return n, fmt.Errorf("node %s: launcher %q: expected one of %s", n.Name, n.Launcher.Kind, strings.Join(kinds, ", "))
 	}
+	if r.cfg.Monitors != nil {
+		if err := r.cfg.Monitors.Check(n.Monitors); err != nil {
+			return n, fmt.Errorf("node %s: %w", n.Name, err)
+		}
+	}
+	if r.cfg.Retention != nil {
+		if _, err := r.cfg.Retention(n.Retention); err != nil {
+			return n, fmt.Errorf("node %s: %w", n.Name, err)
+		}
+	}
 	if n.Created.IsZero() {
 		n.Created = time.Now().UTC()
 	}
 	n.Labels = slices.Clone(n.Labels)
 	n.Env = maps.Clone(n.Env)
 	n.Launcher.Config = maps.Clone(n.Launcher.Config)
+	n.Retention.Config = maps.Clone(n.Retention.Config)
+	n.Monitors = maps.Clone(n.Monitors)
+	n.Tools = maps.Clone(n.Tools)
 	return n, nil
 }
 
@@ -76,40 +91,6 @@ func (r *Roster) Remove(ctx context.Context, name NodeName) error {
 			r.drop(e)
 		}
 	})
-}
-
-// SetOffline keeps a node from taking work, durably; what runs on it runs on.
-func (r *Roster) SetOffline(ctx context.Context, name NodeName, c OfflineCause) error {
-	return r.suspend(ctx, name, c, false)
-}
-
-// Drain is SetOffline that shows as draining until the last lease on the node has ended.
-func (r *Roster) Drain(ctx context.Context, name NodeName, c OfflineCause) error {
-	return r.suspend(ctx, name, c, true)
-}
-
-func (r *Roster) suspend(ctx context.Context, name NodeName, c OfflineCause, draining bool) error {
-	if c.When.IsZero() {
-		c.When = time.Now().UTC()
-	}
-	return r.editOld(ctx, name, func(n *Node) { n.Offline = &c }, func(e *entry, _ Node) { e.draining = draining })
-}
-
-// ClearOffline lets a node take work again.
-func (r *Roster) ClearOffline(ctx context.Context, name NodeName) error {
-	return r.editOld(ctx, name, func(n *Node) { n.Offline = nil }, func(e *entry, _ Node) { e.draining = false })
-}
-
-// editOld changes a node that must exist.
-func (r *Roster) editOld(ctx context.Context, name NodeName, change func(*Node), then func(e *entry, old Node)) error {
-	return r.edit(ctx, name, func(old *Node) (Node, error) {
-		if old == nil {
-			return Node{}, fault.New(fault.NotFound, "node %s: there is no such node", name)
-		}
-		n := *old
-		change(&n)
-		return n, nil
-	}, then)
 }
 
 // edit changes a node in the Store and then in the roster. One edit runs at a time, so that none is lost.
@@ -139,7 +120,7 @@ func (r *Roster) edit(ctx context.Context, name NodeName, change func(old *Node)
 	err = r.do(context.WithoutCancel(ctx), func() {
 		e := r.nodes[name]
 		if e == nil {
-			failed = r.load(n)
+			failed = r.load(n, Record{})
 			return
 		}
 		e.node = n
@@ -162,41 +143,6 @@ func (r *Roster) lock(ctx context.Context) error {
 }
 
 func (r *Roster) unlock() { <-r.editing }
-
-// Disconnect closes a node's connection and keeps it closed until Reconnect, a change of its launcher, or a restart of the
-// controller. What runs on it runs on.
-func (r *Roster) Disconnect(ctx context.Context, name NodeName, c OfflineCause) error {
-	if c.When.IsZero() {
-		c.When = time.Now().UTC()
-	}
-	return r.with(ctx, name, func(e *entry) {
-		e.down = &c
-		r.cut(e)
-	})
-}
-
-// Reconnect launches a node's agent now: it closes a connection that there is, and forgets a Disconnect and any backoff.
-func (r *Roster) Reconnect(ctx context.Context, name NodeName) error {
-	return r.with(ctx, name, r.relaunch)
-}
-
-// with runs f on the owner goroutine with a node that must exist.
-func (r *Roster) with(ctx context.Context, name NodeName, f func(*entry)) error {
-	var missing error
-	err := r.do(ctx, func() {
-		e := r.nodes[name]
-		if e == nil {
-			missing = fault.New(fault.NotFound, "node %s: there is no such node", name)
-			return
-		}
-		f(e)
-		r.settle(e)
-	})
-	if err != nil {
-		return err
-	}
-	return missing
-}
 
 // Idle tells that no lease is left on a draining node. It does not block.
 func (r *Roster) Idle(name NodeName) {

@@ -12,18 +12,26 @@ import (
 	"github.com/outwork-build/outwork/wire"
 )
 
-// load adds a node to the roster and begins to connect it.
-func (r *Roster) load(n Node) error {
+// load adds a node to the roster and begins to connect it. last is what was recorded of it last.
+func (r *Roster) load(n Node, last Record) error {
 	log, err := openNodeLog(r.cfg.LogDir, n.Name, r.cfg.Log)
 	if err != nil {
 		return err
 	}
 	now := time.Now()
-	e := &entry{node: n, state: Offline, since: now, cause: neverConnected(now), wake: make(chan struct{}), pulse: &pulse{}, log: log}
+	e := &entry{node: n, state: Offline, since: now, cause: neverConnected(now), wake: make(chan struct{}), linked: now, noted: last, pulse: &pulse{}, log: log}
+	e.pulse.limits.Store(&n.Monitors)
+	if r.cfg.Record != nil {
+		e.pulse.record = r.cfg.Record()
+	}
 	r.nodes[n.Name] = e
 	i, _ := slices.BinarySearch(r.names, n.Name)
 	r.names = slices.Insert(r.names, i, n.Name)
-	r.relaunch(e)
+	if r.retain(e); e.retention != nil {
+		e.away = e.cause // until it was asked
+	} else {
+		r.relaunch(e)
+	}
 	r.settle(e)
 	return nil
 }
@@ -31,6 +39,10 @@ func (r *Roster) load(n Node) error {
 // drop takes a node out of the roster.
 func (r *Roster) drop(e *entry) {
 	r.cut(e)
+	if e.retention != nil {
+		r.retained.Add(-1)
+	}
+	r.history.forget(e.node.Name)
 	close(e.wake)
 	delete(r.nodes, e.node.Name)
 	if i, ok := slices.BinarySearch(r.names, e.node.Name); ok {
@@ -50,6 +62,13 @@ func (r *Roster) drop(e *entry) {
 // settle derives the state of a node that has changed.
 func (r *Roster) settle(e *entry) {
 	e.settle(time.Now())
+	r.note(e)
+	if e.retention != nil {
+		select {
+		case r.kick <- struct{}{}:
+		default:
+		}
+	}
 	r.revision++ // of all nodes: one that is removed and put again does not look as it did
 	e.revision = r.revision
 	r.dirty = true
@@ -68,10 +87,15 @@ func (r *Roster) cut(e *entry) {
 	}
 }
 
-// relaunch starts a new loop for a node, after the one it has.
+// relaunch starts a new loop for a node, after the one it has, whoever had it disconnected.
 func (r *Roster) relaunch(e *entry) {
 	r.cut(e)
-	e.down = nil
+	e.down, e.away = nil, nil
+	r.start(e)
+}
+
+// start keeps a node connected from now on. It has no loop.
+func (r *Roster) start(e *entry) {
 	if r.ctx.Err() != nil {
 		return // stopping
 	}
@@ -111,12 +135,12 @@ func (r *Roster) keepConnected(ctx context.Context, l *loop) {
 		if ctx.Err() != nil {
 			return
 		}
-		if up > r.cfg.Heartbeat || errors.Is(err, ErrReplaced) {
+		if sick := new(*unwell); !errors.As(err, sick) && (up > r.cfg.Heartbeat || errors.Is(err, ErrReplaced)) {
 			failures = -1
 			continue
 		}
 		bound := min(r.cfg.MaxBackoff, r.cfg.MinBackoff<<min(failures, 16))
-		if w, ok := r.cfg.Launchers[l.node.Launcher.Kind].(Waiter); ok && w.AgentsDial() {
+		if r.dials(l.node) {
 			bound = min(bound, r.cfg.MinBackoff)
 		}
 		pause := time.NewTimer(rand.N(bound))
@@ -134,7 +158,7 @@ func (r *Roster) session(ctx context.Context, l *loop) (up time.Duration, err er
 	if err != nil {
 		l.log.printf("Launch failed: %v", err)
 		r.metrics.failed()
-		r.update(l, func(e *entry) { e.dialling, e.cause = false, launchFailed(err, time.Now()) })
+		r.update(l, func(e *entry) { e.dialling, e.cause = false, notConnected(err, time.Now()) })
 		return 0, err
 	}
 	start := time.Now()
@@ -225,7 +249,7 @@ func (s *session) open(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("describe: %w", err)
 	}
-	s.boot = d.Boot
+	s.boot, s.machine = d.Boot, d
 	s.r.update(s.loop, func(e *entry) {
 		e.session++
 		s.number, e.machine = e.session, d

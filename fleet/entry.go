@@ -22,19 +22,38 @@ type entry struct {
 	draining bool          // suspended by Drain, and leases may be left
 	leaving  bool          // the agent of conn has said that it goes
 	down     *OfflineCause // a person disconnected it: no loop runs until Reconnect
+	unwell   *OfflineCause // a monitor keeps it from taking work
+	linked   time.Time     // since when conn is there, or not there
+	back     *OfflineCause // who lets it take work again, until that is recorded
+	noted    Record        // recorded last
 	revision uint64
-	view     *view         // of an earlier revision, or this one
-	loop     *loop         // that keeps it connected; nil while down
-	last     *loop         // started last; it may still be ending
-	wake     chan struct{} // closed and replaced when conn changes
-	pulse    *pulse
-	log      *nodeLog
+
+	retention Retention     // nil: always connected
+	refuse    *OfflineCause // it gives the node no new work
+	away      *OfflineCause // it keeps the node disconnected: no loop runs
+	warned    bool          // refuse was published before the Demand was asked
+	summoned  bool          // a person wants it connected, until the retention does
+	view      *view         // of an earlier revision, or this one
+	loop      *loop         // that keeps it connected; nil while down
+	last      *loop         // started last; it may still be ending
+	wake      chan struct{} // closed and replaced when conn changes
+	pulse     *pulse
+	log       *nodeLog
 }
 
 // pulse is what heartbeats change, apart from the rest because they signal nobody.
 type pulse struct {
 	heard atomic.Int64 // Unix nanoseconds; 0 never
 	trip  atomic.Int64 // nanoseconds
+
+	limits atomic.Pointer[map[string]Limit]   // Node.Monitors; nil before the first
+	shown  atomic.Pointer[map[string]Verdict] // without State
+	vitals atomic.Pointer[agent.Vitals]
+	record Recorder // nil keeps nothing
+
+	// Of the session that runs; sessions of one node run one after the other.
+	verdicts map[string]Verdict
+	cause    *OfflineCause
 }
 
 // loop keeps one node connected, until it is cancelled.
@@ -52,7 +71,7 @@ func (e *entry) settle(now time.Time) {
 	switch {
 	case e.conn != nil && (e.draining || e.leaving):
 		s = Draining
-	case e.conn != nil && e.node.Offline != nil:
+	case e.conn != nil && (e.node.Offline != nil || e.unwell != nil || e.refuse != nil):
 		s = Suspended
 	case e.conn != nil:
 		s = Online
@@ -66,7 +85,7 @@ func (e *entry) settle(now time.Time) {
 
 // setConn changes the connection and wakes those who wait for one.
 func (e *entry) setConn(c Conn) {
-	e.conn, e.leaving = c, false
+	e.conn, e.leaving, e.linked = c, false, time.Now()
 	close(e.wake)
 	e.wake = make(chan struct{})
 }
@@ -77,16 +96,27 @@ func (e *entry) status() Status {
 		Node: e.node, State: e.state, Machine: e.machine, Assigned: assigned(e.node, e.machine),
 		Session: e.session, Since: e.since, Revision: e.revision,
 	}
+	s.Cause = e.causeNow()
+	return s
+}
+
+// causeNow says why the node takes no work: what a person did comes first. It is nil while the node is online.
+func (e *entry) causeNow() *OfflineCause {
 	switch {
 	case e.state == Online:
+		return nil
 	case e.node.Offline != nil:
-		s.Cause = e.node.Offline
+		return e.node.Offline
 	case e.down != nil:
-		s.Cause = e.down
-	default:
-		s.Cause = e.cause
+		return e.down
+	case e.conn == nil && e.away != nil:
+		return e.away
+	case e.conn == nil || e.leaving:
+		return e.cause
+	case e.unwell != nil:
+		return e.unwell
 	}
-	return s
+	return e.refuse
 }
 
 // assigned lists all labels of a node: its own name and what its machine says come by themselves.
@@ -115,5 +145,11 @@ func (v *view) read() Status {
 		s.LastHeard = time.Unix(0, at).UTC()
 	}
 	s.RoundTrip = time.Duration(v.pulse.trip.Load())
+	if shown := v.pulse.shown.Load(); shown != nil {
+		s.Monitors = *shown
+	}
+	if vitals := v.pulse.vitals.Load(); vitals != nil {
+		s.Vitals = *vitals
+	}
 	return s
 }

@@ -25,9 +25,10 @@ type store struct {
 	mu    sync.Mutex
 	nodes map[fleet.NodeName]fleet.Node
 	err   error
+	recs  []fleet.Record
 }
 
-func (s *store) PutNode(_ context.Context, n fleet.Node) error {
+func (s *store) PutNode(_ context.Context, ns ...fleet.Node) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.err != nil {
@@ -36,8 +37,30 @@ func (s *store) PutNode(_ context.Context, n fleet.Node) error {
 	if s.nodes == nil {
 		s.nodes = map[fleet.NodeName]fleet.Node{}
 	}
-	s.nodes[n.Name] = n
+	for _, n := range ns {
+		s.nodes[n.Name] = n
+	}
 	return nil
+}
+
+func (s *store) AddRecords(_ context.Context, rs []fleet.Record) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err == nil {
+		s.recs = append(s.recs, rs...)
+	}
+	return s.err
+}
+
+func (s *store) Records(_ context.Context, n fleet.NodeName, limit int) (rs []fleet.Record, _ error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, r := range slices.Backward(s.recs) {
+		if r.Node == n && len(rs) < limit {
+			rs = append(rs, r)
+		}
+	}
+	return rs, nil
 }
 
 func (s *store) DeleteNode(_ context.Context, n fleet.NodeName) error {

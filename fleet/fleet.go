@@ -105,7 +105,10 @@ type Status struct {
 	Since     time.Time         `json:"since"`             // of State
 	LastHeard time.Time         `json:"lastHeard,omitzero"`
 	RoundTrip time.Duration     `json:"roundTrip,omitempty"` // of the last heartbeat
-	Revision  uint64            `json:"revision"`            // grows with every change of this node
+	// Monitors is what the monitors made of the newest sample, by name, without Verdict.State. Do not change it.
+	Monitors map[string]Verdict `json:"monitors,omitempty"`
+	Vitals   agent.Vitals       `json:"-"`        // of the last answered heartbeat; zero before, and from an older agent
+	Revision uint64             `json:"revision"` // grows with every change of this node
 }
 
 // Launcher brings the agent of a node up and returns a link to it.
@@ -120,7 +123,24 @@ type Launcher interface {
 
 // Store keeps the nodes. Every write is durable when it returns.
 type Store interface {
-	PutNode(ctx context.Context, n Node) error
-	DeleteNode(ctx context.Context, n NodeName) error // fault.NotFound
+	PutNode(ctx context.Context, n ...Node) error     // all or none of them
+	DeleteNode(ctx context.Context, n NodeName) error // and its records; fault.NotFound
 	Nodes(ctx context.Context) ([]Node, error)        // by name
+	// AddRecords adds to what happened to nodes, in order. Of each node the newest RecordsKept stay; those of a node that is not
+	// there are left out.
+	AddRecords(ctx context.Context, rs []Record) error
+	// Records returns the newest of a node, newest first; none of a node that is not there.
+	Records(ctx context.Context, n NodeName, limit int) ([]Record, error)
+}
+
+// RecordsKept is how many records of a node a Store keeps.
+const RecordsKept = 200
+
+// Record is something that happened to a node: it was taken off, the reason changed, or it is online again. Attempts to
+// connect that fail one after another are one record.
+type Record struct {
+	Node  NodeName      `json:"node"`
+	At    time.Time     `json:"at"`
+	State State         `json:"state"`           // that began; never connecting
+	Cause *OfflineCause `json:"cause,omitempty"` // why; of an online node: who brought it back, if a person did
 }

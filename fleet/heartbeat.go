@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -16,12 +17,14 @@ type session struct {
 	conn    Conn
 	number  uint64
 	boot    string
+	machine agent.Description
 	heard   agent.Heard    // by the machine, of the newest heartbeat that it answered
 	busy    atomic.Bool    // garbage is being closed
 	closing sync.WaitGroup // of that, and of hearLeave
 }
 
-// beat sends heartbeats until the connection ends, two in a row stay unanswered, or ctx ends; it says why.
+// beat sends heartbeats until the connection ends, two in a row stay unanswered, a monitor wants it ended, or ctx ends; it
+// says why.
 //
 // After an unanswered heartbeat the next one goes out at once and names no leases.
 func (s *session) beat(ctx context.Context) error {
@@ -41,10 +44,18 @@ func (s *session) beat(ctx context.Context) error {
 		err := s.renew(hctx, missed == 0, false)
 		silent := err != nil && hctx.Err() != nil
 		cancel()
+		sick := new(*unwell)
 		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case errors.As(err, sick):
+			return err
 		case silent:
 			missed++
 			s.loop.log.printf("Heartbeat not answered within %v (%d of 2)", every, missed)
+			if err := s.timedOut(start); err != nil {
+				return err
+			}
 		case err != nil: // heard of, but it could not renew: its leases run out
 			s.loop.log.printf("Heartbeat refused: %v", err)
 			s.r.cfg.Log.Warn("heartbeat refused", "node", s.loop.node.Name, "err", err)
@@ -70,8 +81,11 @@ func (s *session) renew(ctx context.Context, named, first bool) error {
 		}
 	}
 	start := time.Now()
-	open, heard, _, err := s.conn.Machine().Renew(ctx, held, s.heard)
+	open, heard, feels, err := s.conn.Machine().Renew(ctx, held, s.heard)
 	if err != nil {
+		if first && errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			return errors.Join(s.timedOut(start), err)
+		}
 		return err
 	}
 	s.heard = heard // no other call is under way that could have had a newer answer
@@ -84,7 +98,7 @@ func (s *session) renew(ctx context.Context, named, first bool) error {
 			Node: s.loop.node.Name, Session: s.number, Boot: s.boot, First: first, Held: held, Open: open,
 		}))
 	}
-	return nil
+	return s.answered(start, now, feels)
 }
 
 // discard closes leases that nobody knows, in the background: killing what runs in them may take a while.

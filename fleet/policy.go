@@ -89,6 +89,41 @@ type Verdict struct {
 	State  []float64 `json:"state,omitempty"`  // what the monitor wants to remember for the next sample
 }
 
+// Judgement is what all monitors together make of a sample.
+type Judgement struct {
+	Verdicts map[string]Verdict // by the monitor's name; hand it to the next Judge
+	Action   Action             // the worst that follows; "" when all is good
+	By       string             // the monitor it follows from
+	Cause    *OfflineCause      // when Action takes the node off
+}
+
+// Monitors judges by all monitors of a farm, within the farm's limits. fleet/monitor.Set is one. It keeps nothing and may be
+// used concurrently.
+type Monitors interface {
+	// Judge reads one sample. before is the Verdicts of the node's last Judgement, nil at first; node is what differs on it
+	// from the limits of the farm.
+	Judge(before map[string]Verdict, s Sample, node map[string]Limit) Judgement
+	// Check says what is wrong with limits. fault.Invalid.
+	Check(limits map[string]Limit) error
+}
+
+// Quantity is something of which a Recorder keeps a day: a monitor's name, memory or load.
+type Quantity string
+
+// Point is what a quantity did in one stretch of time.
+type Point struct {
+	At  time.Time `json:"at"` // its beginning
+	Min float64   `json:"min"`
+	Avg float64   `json:"avg"`
+	Max float64   `json:"max"`
+}
+
+// Recorder keeps a day of one node's samples. fleet/monitor.History is one. It may be used concurrently.
+type Recorder interface {
+	Add(s Sample)
+	Series(q Quantity, since time.Time) []Point // oldest first
+}
+
 // Level says how good a value is.
 type Level string
 

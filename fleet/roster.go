@@ -20,6 +20,7 @@ import (
 type Roster struct {
 	cfg     Config
 	keeper  Keeper // nil: no leases
+	demand  Demand // nil: no work
 	calls   chan call
 	stopped chan struct{}
 	editing chan struct{} // holds one token: whoever has it may change nodes in the Store
@@ -30,6 +31,10 @@ type Roster struct {
 	idleMu sync.Mutex
 	idle   []NodeName    // guarded by idleMu: told by Idle, not yet seen
 	idled  chan struct{} // signals idle
+
+	history  history
+	kick     chan struct{} // holds a token when tend should look
+	retained atomic.Int64  // nodes with a retention
 
 	// The rest belongs to the owner goroutine.
 	nodes map[NodeName]*entry
@@ -56,6 +61,7 @@ func New(cfg Config) (*Roster, error) {
 	r := &Roster{
 		cfg: cfg, calls: make(chan call), stopped: make(chan struct{}), editing: make(chan struct{}, 1), idled: make(chan struct{}, 1), nodes: map[NodeName]*entry{},
 	}
+	r.kick, r.history.wake = make(chan struct{}, 1), make(chan struct{}, 1)
 	r.views.Store(new([]*view))
 	var err error
 	r.metrics, err = newMetrics(cfg.Registry, r.Snapshot)
@@ -83,16 +89,23 @@ func (r *Roster) Run(ctx context.Context) error {
 	defer cancel()
 	r.ctx = loops
 	for _, n := range nodes {
-		if err := r.load(n); err != nil {
+		last, err := r.cfg.Store.Records(ctx, n.Name, 1)
+		if err != nil {
+			return fmt.Errorf("load node %s: %w", n.Name, err)
+		}
+		if err := r.load(n, append(last, Record{})[0]); err != nil {
 			return fmt.Errorf("load node %s: %w", n.Name, err)
 		}
 	}
 	r.publish()
+	r.loops.Go(func() { r.tend(loops) })
+	r.loops.Go(func() { r.keepHistory(loops) })
 	r.serve(ctx.Done())
 	// The loops end now, and say so to their owner.
 	ended := make(chan struct{})
 	go func() { defer close(ended); r.loops.Wait() }()
 	r.serve(ended)
+	r.lastRecords(ctx)
 	for _, e := range r.nodes {
 		e.log.close()
 	}

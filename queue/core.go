@@ -29,10 +29,12 @@ type Core struct {
 	writeNo  uint64
 	writes   []Write
 	events   []Event
-	seen     time.Duration // when the core last ran
-	checkAt  time.Duration // no lease runs out before; 0 is never
-	giveUpAt time.Duration // when unclaimed items are given up; 0 is never
-	resting  []rest        // nodes that gave a lease back, the first to end first
+	seen     time.Duration                // when the core last ran
+	checkAt  time.Duration                // no lease runs out before; 0 is never
+	giveUpAt time.Duration                // when unclaimed items are given up; 0 is never
+	idle     map[fleet.NodeName]time.Time // when the last lease of a node ended that has none now
+	done     map[fleet.NodeName]int       // leases that ended on a node, but for those never opened
+	resting  []rest                       // nodes that gave a lease back, the first to end first
 	quiet    quiet
 	stats    Stats
 }
@@ -133,6 +135,7 @@ func NewCore(l Limits) *Core {
 	return &Core{
 		limits: l, items: map[ItemID]*item{}, board: newBoard(),
 		nodes: map[fleet.NodeName]fleet.Status{}, leases: map[fleet.NodeName]map[ItemID]*item{},
+		idle: map[fleet.NodeName]time.Time{}, done: map[fleet.NodeName]int{},
 	}
 }
 
@@ -294,6 +297,9 @@ func (c *Core) Return(now Instant, g Grant) (uint64, error) {
 func (c *Core) requeue(now Instant, x *item) uint64 {
 	c.stats.Returned++
 	no := c.finish(now, x, LeaseDone)
+	if c.done[x.row.Node] > 0 {
+		c.done[x.row.Node]-- // its work never began there
+	}
 	c.wait(now, x)
 	return no
 }
@@ -310,6 +316,7 @@ func (c *Core) finish(now Instant, x *item, s LeaseState) uint64 {
 			delete(c.leases, g.Node)
 		}
 	}
+	c.vacated(now, g.Node)
 	c.idled(g.Node)
 	return c.write(Write{Op: SetOp, Row: x.row})
 }
@@ -362,6 +369,8 @@ func (c *Core) SetFleet(now Instant, all []fleet.Status) {
 	for n := range c.nodes {
 		if !present[n] {
 			delete(c.nodes, n)
+			delete(c.idle, n)
+			delete(c.done, n)
 			c.board.removeNode(n)
 		}
 	}

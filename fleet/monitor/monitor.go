@@ -58,12 +58,7 @@ func NewSet(farm map[string]fleet.Limit, more ...fleet.Monitor) (*Set, error) {
 }
 
 // Judgement is what a Set makes of a sample.
-type Judgement struct {
-	Verdicts map[string]fleet.Verdict // by the monitor's name; hand it to the next Judge
-	Action   fleet.Action             // the worst that follows; "" when all is good
-	By       string                   // the monitor it follows from
-	Cause    *fleet.OfflineCause      // when Action takes the node off
-}
+type Judgement = fleet.Judgement
 
 // Judge reads one sample. before is the Verdicts of the node's last Judgement, nil at first; node is what differs on it
 // from the limits of the farm, field by field.

@@ -7,6 +7,19 @@ DELETE FROM nodes WHERE name = ?;
 -- name: node.list
 SELECT data FROM nodes ORDER BY name;
 
+-- name: record.add
+INSERT INTO node_records (node, seq, data)
+SELECT n.name, (SELECT COALESCE(MAX(r.seq), 0) + 1 FROM node_records r WHERE r.node = n.name), ? FROM nodes n WHERE n.name = ?;
+
+-- name: record.trim
+DELETE FROM node_records WHERE node = ? AND seq <= (SELECT MAX(r.seq) FROM node_records r WHERE r.node = ?) - ?;
+
+-- name: record.delete
+DELETE FROM node_records WHERE node = ?;
+
+-- name: record.list
+SELECT data FROM node_records WHERE node = ? ORDER BY seq DESC LIMIT ?;
+
 -- name: item.put
 INSERT INTO items (id, affinity, data) VALUES (?, ?, ?)
 ON CONFLICT (id) DO UPDATE SET affinity = excluded.affinity, data = excluded.data;

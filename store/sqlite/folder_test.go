@@ -6,9 +6,11 @@ import (
 	"database/sql"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -82,7 +84,7 @@ func TestFolderOfANewerVersionIsRefused(t *testing.T) {
 	if !fault.Is(err, fault.Incompatible) {
 		t.Fatalf("a folder of version 99: %v", err)
 	}
-	for _, part := range []string{dir, "version 99", "up to version 1", "newer Outwork", "backup"} {
+	for _, part := range []string{dir, "version 99", fmt.Sprintf("up to version %d", len(migrations(t))), "newer Outwork", "backup"} {
 		if !strings.Contains(err.Error(), part) {
 			t.Errorf("%q does not say %q", err, part)
 		}
@@ -100,10 +102,12 @@ func TestOlderFolderIsCopiedAndMigrated(t *testing.T) {
 	_, err := acceptOne(t.Context(), l)
 	must(t, err)
 	must(t, l.Close())
-	first, err := migrationFiles.ReadFile("migrations/00001_ledger.sql")
-	must(t, err)
-	files := fstest.MapFS{"00001_ledger.sql": {Data: first},
-		"00002_more.sql": {Data: []byte("-- +goose Up\nCREATE TABLE more (x TEXT);\n-- +goose Down\nDROP TABLE more;\n")}}
+	files := fstest.MapFS{}
+	for name, text := range migrations(t) {
+		files[name] = &fstest.MapFile{Data: []byte(text)}
+	}
+	newer := len(files) + 1
+	files[fmt.Sprintf("%05d_more.sql", newer)] = &fstest.MapFile{Data: []byte("-- +goose Up\nCREATE TABLE more (x TEXT);\n-- +goose Down\nDROP TABLE more;\n")}
 	c := Config{}
 	must(t, c.defaults())
 	must(t, migrateTo(t.Context(), dir, files, c))
@@ -114,7 +118,7 @@ func TestOlderFolderIsCopiedAndMigrated(t *testing.T) {
 		err = db.QueryRow(query).Scan(&n)
 		return n, err
 	}
-	copied := fileName + ".before-v2"
+	copied := fmt.Sprintf("%s.before-v%d", fileName, newer)
 	if n, err := count(copied, "SELECT COUNT(*) FROM builds"); n != 1 || err != nil {
 		t.Errorf("the copy has %d builds, %v", n, err)
 	}
@@ -129,7 +133,7 @@ func TestOlderFolderIsCopiedAndMigrated(t *testing.T) {
 	}
 	// The migrated folder is a newer version's to the code of today.
 	if _, err := Open(t.Context(), dir, Config{}); !fault.Is(err, fault.Incompatible) {
-		t.Errorf("opened with version 2: %v", err)
+		t.Errorf("opened with version %d: %v", newer, err)
 	}
 }
 
@@ -139,14 +143,15 @@ func TestEveryMigrationGoesBack(t *testing.T) {
 	db, err := sql.Open("sqlite", filepath.Join(dir, fileName))
 	must(t, err)
 	defer db.Close()
-	text, err := migrationFiles.ReadFile("migrations/00001_ledger.sql")
-	must(t, err)
-	_, down, ok := strings.Cut(string(text), "-- +goose Down")
-	if !ok {
-		t.Fatal("no way back")
+	texts := migrations(t)
+	for _, name := range slices.Backward(slices.Sorted(maps.Keys(texts))) {
+		_, down, ok := strings.Cut(texts[name], "-- +goose Down")
+		if !ok {
+			t.Fatalf("%s: no way back", name)
+		}
+		_, err = db.Exec(down)
+		must(t, err)
 	}
-	_, err = db.Exec(down)
-	must(t, err)
 	var left int
 	must(t, db.QueryRow("SELECT COUNT(*) FROM sqlite_master WHERE name NOT LIKE 'sqlite%' AND name NOT LIKE 'goose%'").Scan(&left))
 	if left != 0 {
@@ -319,3 +324,17 @@ func TestLockedByAnotherProcess(t *testing.T) {
 }
 
 func writeFile(path string) error { return os.WriteFile(path, []byte("x"), 0o600) }
+
+// migrations returns the texts of all migrations by the names of their files, which count from 00001.
+func migrations(t *testing.T) map[string]string {
+	t.Helper()
+	files, err := migrationFiles.ReadDir("migrations")
+	must(t, err)
+	texts := map[string]string{}
+	for _, f := range files {
+		text, err := migrationFiles.ReadFile("migrations/" + f.Name())
+		must(t, err)
+		texts[f.Name()] = string(text)
+	}
+	return texts
+}

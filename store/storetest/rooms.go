@@ -173,6 +173,50 @@ func Nodes(t *testing.T, open Opener) {
 	all, err = w.Nodes.Nodes(ctx)
 	must(t, err)
 	same(t, "nodes", all, []fleet.Node{n})
+	wants(t, "one bad name of two", w.Nodes.PutNode(ctx, fleet.Node{Name: "b"}, fleet.Node{Name: "b/b"}), fault.Invalid)
+	must(t, w.Nodes.PutNode(ctx, fleet.Node{Name: "b"}, fleet.Node{Name: "c"}))
+	all, err = w.Nodes.Nodes(ctx)
+	must(t, err)
+	same(t, "nodes", all, []fleet.Node{{Name: "b"}, {Name: "c"}, n})
+	t.Run("records", func(t *testing.T) { nodeRecords(newWorld(t, open)) })
+}
+
+// nodeRecords checks what a fleet.Store keeps of what happened to nodes.
+func nodeRecords(w *world) {
+	t, ctx := w.t, w.ctx()
+	must(t, w.Nodes.PutNode(ctx, fleet.Node{Name: "a"}, fleet.Node{Name: "b"}))
+	record := func(n fleet.NodeName, i int) fleet.Record {
+		return fleet.Record{Node: n, At: moment(i), State: fleet.Suspended,
+			Cause: &fleet.OfflineCause{Kind: "user", Text: fmt.Sprintf("Disconnected by alice : %d", i), By: "alice", When: moment(i)}}
+	}
+	of := func(n fleet.NodeName, limit int, want ...fleet.Record) {
+		t.Helper()
+		rs, err := w.Nodes.Records(ctx, n, limit)
+		must(t, err)
+		same(t, "records of "+string(n), rs, append([]fleet.Record{}, want...))
+	}
+	of("a", 5)
+	must(t, w.Nodes.AddRecords(ctx, nil))
+	must(t, w.Nodes.AddRecords(ctx, []fleet.Record{record("a", 1), record("b", 2), record("nobody", 3), record("a", 4)}))
+	of("a", 5, record("a", 4), record("a", 1))
+	of("a", 1, record("a", 4))
+	of("nobody", 5)
+	var many []fleet.Record
+	for i := range fleet.RecordsKept + 50 {
+		many = append(many, record("a", 10+i))
+	}
+	must(t, w.Nodes.AddRecords(ctx, many))
+	w.reopen()
+	rs, err := w.Nodes.Records(ctx, "a", 10*fleet.RecordsKept)
+	must(t, err)
+	if len(rs) != fleet.RecordsKept || !rs[0].At.Equal(moment(10+len(many)-1)) || !rs[len(rs)-1].At.Equal(moment(10+50)) {
+		t.Errorf("%d records are kept, from %v to %v", len(rs), rs[len(rs)-1].At, rs[0].At)
+	}
+	of("b", 5, record("b", 2))
+	must(t, w.Nodes.DeleteNode(ctx, "a"))
+	must(t, w.Nodes.PutNode(ctx, fleet.Node{Name: "a"}))
+	of("a", 5) // it is another one
+	of("b", 5, record("b", 2))
 }
 
 func lease(item string, epoch uint64, st queue.LeaseState) queue.LeaseRow {
