@@ -42,8 +42,10 @@ func (c *call) ofBuild(j build.Job, name string) error {
 		return c.stageView(b)
 	case "buildNumber":
 		return c.text(strconv.Itoa(b.ID.Number))
-	case "stop", "term", "kill":
-		return c.changeJob("Job/Cancel", page, func() error { return c.stop(b, first != "stop") })
+	case "stop":
+		return c.changeJob("Job/Cancel", page, func() error { return c.stop(b, false) })
+	case "term", "kill":
+		return c.changeJob("Job/Cancel", "", func() error { return c.stop(b, true) })
 	case "doDelete":
 		return c.changeJob("Run/Delete", record.JobPage(j.Name), func() error {
 			return record.RemoveBuild(c.r.Context(), c.Builds, c.Logs, b.ID)

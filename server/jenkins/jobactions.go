@@ -101,7 +101,7 @@ func (c *call) ofJob(j build.Job) error {
 	return c.noPath()
 }
 
-// changeJob does a change that is a POST with nothing in it.
+// changeJob does a change, and sends a person on to a page; page is "" where Jenkins does not.
 func (c *call) changeJob(permission, page string, change func() error) error {
 	if err := c.changes(auth.Write, permission); err != nil {
 		return err
@@ -109,11 +109,14 @@ func (c *call) changeJob(permission, page string, change func() error) error {
 	if err := change(); err != nil {
 		return err
 	}
+	if page == "" {
+		return c.ok()
+	}
 	return c.done(page)
 }
 
 func (c *call) setJobConfig(j build.Job) error {
-	return c.changeJob("Job/Configure", record.JobPage(j.Name), func() error {
+	return c.changeJob("Job/Configure", "", func() error {
 		doc, err := c.readXML()
 		if err != nil {
 			return err
@@ -157,6 +160,9 @@ func (c *call) createItem(folder build.JobName) error {
 	}
 	if err != nil {
 		return err
+	}
+	if q.Get("mode") != "copy" {
+		return c.ok()
 	}
 	return c.done(record.JobPage(name))
 }

@@ -57,6 +57,9 @@ func (c *call) changeNode(st fleet.Status, action string) error {
 	if err := c.doNode(st, action); err != nil {
 		return err
 	}
+	if action == "config.xml" {
+		return c.ok()
+	}
 	return c.done(page)
 }
 
