@@ -511,7 +511,7 @@ if (env.BUILD_NUMBER != '1') { error 'no' }`
 	}
 	changed, cancel := w.r.Subscribe()
 	defer cancel()
-	late := time.After(10 * time.Second)
+	late := time.After(time.Minute)
 	for {
 		list, _ := w.store.Builds(context.Background(), build.Filter{Job: "job"})
 		var kept []int

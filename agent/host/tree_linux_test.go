@@ -34,7 +34,7 @@ func TestCloseLeavesNothing(t *testing.T) {
 			open(t, p, agent.OpenRequest{Lease: l})
 			script(t, p, l, "s", fmt.Sprintf("exec 9>>'%s'\n%s\n", s.path, text))
 			s.await(t, "up")
-			if took := closeLease(t, p, l); took > 5*time.Second {
+			if took := closeLease(t, p, l); took > patience {
 				t.Errorf("Close took %v", took)
 			}
 			noLeftovers(t, root)

@@ -290,7 +290,7 @@ func TestSlowFollowersHoldUpNobody(t *testing.T) {
 	for range slow {
 		<-entered
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	for range 100 {
 		if _, err := conn.Machine().Describe(ctx); err != nil {

@@ -35,9 +35,7 @@ func TestStoppedAgentIsFound(t *testing.T) {
 	if err := conn.Machine().Start(ctx, agent.StartRequest{Lease: l, Step: "s", Script: []byte(script)}); err != nil {
 		t.Fatal(err)
 	}
-	if err := p.Process.Signal(syscall.SIGSTOP); err != nil {
-		t.Fatal(err)
-	}
+	stop(t, p.Process)
 	call := make(chan error, 1)
 	go func() { _, err := conn.Machine().Describe(context.Background()); call <- err }()
 	d := within(t, "the controller notices", patience, conn.Done())
@@ -65,6 +63,24 @@ func TestStoppedAgentIsFound(t *testing.T) {
 	}
 }
 
+// stop stops a child and returns when it stands still: the signal alone leaves its threads time to answer a call.
+func stop(t testing.TB, p *os.Process) {
+	t.Helper()
+	if err := p.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	var ws syscall.WaitStatus
+	for {
+		_, err := syscall.Wait4(p.Pid, &ws, syscall.WUNTRACED, nil)
+		if err == nil && ws.Stopped() {
+			return
+		}
+		if err != syscall.EINTR {
+			t.Fatalf("stopping %d: %v, %v", p.Pid, ws, err)
+		}
+	}
+}
+
 // The other side of F4: the agent, which follows the controller's heartbeat, notices a controller process that is stopped.
 func TestStoppedControllerIsFound(t *testing.T) {
 	const heartbeat = time.Second
@@ -83,9 +99,7 @@ func TestStoppedControllerIsFound(t *testing.T) {
 	log := &lineLog{lines: make(chan string, 100)}
 	startHere(t, serve.Config{URL: lines.Text(), Token: "t", Name: "n", Root: t.TempDir(), Logger: logTo(log)})
 	log.until(t, "connected peer")
-	if err := cmd.Process.Signal(syscall.SIGSTOP); err != nil {
-		t.Fatal(err)
-	}
+	stop(t, cmd.Process)
 	start := time.Now()
 	log.until(t, "silent for two heartbeats")
 	d := time.Since(start)

@@ -71,7 +71,7 @@ func ended(t testing.TB, s *mux.Session) error {
 	t.Helper()
 	select {
 	case <-s.Done():
-	case <-time.After(30 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("the session has not ended")
 	}
 	return s.Err()

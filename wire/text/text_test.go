@@ -23,7 +23,7 @@ import (
 // dialled joins two channels by text framing.
 func dialled(t testing.TB, controller, agent io.ReadWriteCloser) (near, far wire.Link) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	type opened struct {
 		link wire.Link

@@ -264,7 +264,7 @@ func TestProbeAndInstance(t *testing.T) {
 	}
 	cancel()
 	go io.Copy(io.Discard, near)
-	ctx, cancel = context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel = context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	if err := far.(wire.Prober).Probe(ctx); err != nil {
 		t.Error(err)

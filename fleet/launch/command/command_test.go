@@ -183,7 +183,7 @@ func TestTreeEnds(t *testing.T) {
 		t.Fatal(err)
 	}
 	link.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	for _, pid := range strings.Fields(string(b)) {
 		awaitEnd(t, ctx, pid)

@@ -55,7 +55,7 @@ func (p *port) dial(t testing.TB, node, instance string) wire.Link {
 // launch takes the next link of a node and starts to use it.
 func (p *port) launch(t testing.TB, node string) *mux.Session {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	l, err := p.hub.Launch(ctx, fleet.Node{Name: fleet.NodeName(node)}, io.Discard)
 	if err != nil {
@@ -79,7 +79,7 @@ func (p *port) result(t testing.TB) error {
 	select {
 	case err := <-p.results:
 		return err
-	case <-time.After(30 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("Deliver has not returned")
 		return nil
 	}

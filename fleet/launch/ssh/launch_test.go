@@ -93,13 +93,13 @@ const waitingStep = "echo one; while ! test -e go; do sleep 0.02; done; echo two
 // S1-19: when the link ends the agent ends; its steps do not, and the next launch finds them.
 func TestAgentEndsWithItsLink(t *testing.T) {
 	s := newSSHD(t, options{})
-	l := launcher(t, ssh.Config{})
+	l := launcher(t, ssh.Config{Grace: 2 * patience})
 	conn := connect(t, l, s.node(), &buffer{})
 	d := describe(t, conn)
 	lease := openStep(t, conn.Machine(), waitingStep)
 	start := time.Now()
 	conn.Close()
-	if took := time.Since(start); took > 4*time.Second {
+	if took := time.Since(start); took > patience {
 		t.Errorf("the agent took %v to end", took)
 	}
 	awaitDeath(t, d.PID)

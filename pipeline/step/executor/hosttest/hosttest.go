@@ -18,7 +18,7 @@ import (
 )
 
 // Patience bounds the waits of tests.
-const Patience = 30 * time.Second
+const Patience = time.Minute
 
 // World is a run on one machine: this computer.
 type World struct {
