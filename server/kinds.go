@@ -5,8 +5,11 @@ import (
 
 	"github.com/outwork-build/outwork/cas"
 	"github.com/outwork-build/outwork/fleet"
+	"github.com/outwork-build/outwork/fleet/launch/command"
 	"github.com/outwork-build/outwork/fleet/launch/inbound"
 	"github.com/outwork-build/outwork/fleet/launch/local"
+	"github.com/outwork-build/outwork/fleet/launch/ssh"
+	"github.com/outwork-build/outwork/fleet/monitor"
 	"github.com/outwork-build/outwork/pipeline/step"
 	"github.com/outwork-build/outwork/pipeline/step/archive"
 	"github.com/outwork-build/outwork/pipeline/step/file"
@@ -23,8 +26,23 @@ func launchers(c Config) (map[string]fleet.Launcher, *inbound.Hub, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	return map[string]fleet.Launcher{"inbound": hub, "local": here}, hub, nil
+	keys, err := ssh.NewHostKeyFile(filepath.Join(c.Data, "ssh-host-keys.json"))
+	if err != nil {
+		return nil, nil, err
+	}
+	login, err := ssh.New(ssh.Config{Agents: binaries(c), HostKeys: keys, Log: c.Log.With("room", "fleet")})
+	if err != nil {
+		return nil, nil, err
+	}
+	run := command.New(command.Config{URL: c.URL, Download: c.URL + "/agent"})
+	return map[string]fleet.Launcher{"inbound": hub, "local": here, ssh.Kind: login, "command": run}, hub, nil
 }
+
+// monitors is the one list of what is watched on every node. The kinds of retention are listed in fleet/retain.
+func monitors(c Config) (*monitor.Set, error) { return monitor.NewSet(c.Monitors) }
+
+// recorder makes the memory of a node's monitors.
+func recorder() fleet.Recorder { return &monitor.History{} }
 
 // steps is the one list of pipeline steps.
 func steps(blobs cas.Store) []step.Step {

@@ -30,13 +30,16 @@ import (
 	"github.com/outwork-build/outwork/cas/reapi"
 	"github.com/outwork-build/outwork/fleet"
 	"github.com/outwork-build/outwork/fleet/launch/inbound"
+	"github.com/outwork-build/outwork/fleet/retain"
 	"github.com/outwork-build/outwork/internal/fault"
 	"github.com/outwork-build/outwork/internal/lifecycle"
 	"github.com/outwork-build/outwork/internal/version"
 	"github.com/outwork-build/outwork/pipeline"
 	"github.com/outwork-build/outwork/queue"
 	"github.com/outwork-build/outwork/server/auth"
+	"github.com/outwork-build/outwork/server/config"
 	"github.com/outwork-build/outwork/server/jenkins"
+	"github.com/outwork-build/outwork/server/notify"
 	"github.com/outwork-build/outwork/server/rest"
 	"github.com/outwork-build/outwork/server/web"
 	"github.com/outwork-build/outwork/store/sqlite"
@@ -54,8 +57,8 @@ type Config struct {
 	// AgentListen is the address of a port for agents besides, with TLS by a key of the controller's own; "" has none, port 0 takes any.
 	AgentListen string
 	AgentsDir   string // folder of the agents to hand out, outwork-agent-OS-ARCH; "" is agents-bin of Data, else agents beside this program
-	URL    string // under which people and agents reach it; "" is derived from Listen
-	TLS    *TLS   // nil serves plain HTTP
+	URL         string // under which people and agents reach it; "" is derived from Listen
+	TLS         *TLS   // nil serves plain HTTP
 
 	Executors int      // of the built-in node, which is this machine; 0 has no built-in node (threat T23)
 	Nodes     []Local  // nodes of this machine besides, made or changed at each start
@@ -63,6 +66,10 @@ type Config struct {
 
 	Private bool           // makes no first admin: for a controller that only its own process speaks to
 	Hash    *auth.HashCost // of passwords; nil is what auth recommends. Tests make it cheap
+
+	ConfigFile string // the farm as a file, applied at each start and at Reload; "" has none. See package config
+
+	Monitors map[string]fleet.Limit // of all nodes, by the monitor's name; what is missing has the monitor's defaults
 
 	CacheBytes int64         // disk space of stashes, artifacts and other blobs; 0 is 20 GiB
 	LeaseTTL   time.Duration // see queue.Config; 0 is 30 s
@@ -100,6 +107,9 @@ type Server struct {
 	roster *fleet.Roster
 	queue  *queue.Queue
 	runner *pipeline.Runner
+
+	config   *config.Manager
+	notifier *notify.Service
 }
 
 func (c *Config) defaults() error {
@@ -205,7 +215,14 @@ func (s *Server) build(registry prometheus.Registerer) (err error) {
 	if err != nil {
 		return err
 	}
+	set, err := monitors(c)
+	if err != nil {
+		return err
+	}
+	var judge limits
+	judge.Store(set)
 	s.roster, err = fleet.New(fleet.Config{Store: t.Nodes, Launchers: launchers, Connect: connect, Heartbeat: c.Heartbeat,
+		Monitors: &judge, Record: recorder, Retention: retain.New,
 		LogDir: filepath.Join(c.Data, "nodes"), Log: c.Log.With("room", "fleet"), Registry: registry})
 	if err != nil {
 		return err
@@ -215,9 +232,13 @@ func (s *Server) build(registry prometheus.Registerer) (err error) {
 	if err != nil {
 		return err
 	}
+	s.roster.Heed(s.queue)
 	s.runner, err = pipeline.New(pipeline.Config{Builds: t.Builds, Details: t.Builds, Store: t.Runs, Logs: s.logs, Queue: pipeline.QueueOf(s.queue),
 		Fleet: s.roster, Steps: steps(s.blobs), Symbols: symbols(), LeaseTTL: c.LeaseTTL, URL: s.cfg.URL, Now: c.Now, Log: c.Log.With("room", "pipeline")})
 	if err != nil {
+		return err
+	}
+	if err := s.configure(launchers, &judge, registry); err != nil {
 		return err
 	}
 	s.hub(hub)
@@ -254,7 +275,7 @@ func (s *Server) front(registry *prometheus.Registry) error {
 	url := func() string { return s.cfg.URL }
 	watch := func() (<-chan string, func()) { return changes(s.sources()) }
 	rest.New(mux, rest.Config{Auth: s.auth, Builds: t.Builds, Details: t.Builds, Runner: s.runner, Logs: s.logs, Queue: s.queue, Fleet: s.roster, CAS: s.blobs,
-		Check: s.check, Backup: s.backup, Connect: s.connect, Changes: watch, URL: url, Join: s.JoinCommand, Protocol: wire.Protocol, Now: c.Now, Log: c.Log.With("room", "rest")})
+		Check: s.check, Backup: s.backup, Configuration: s.config, Connect: s.connect, Changes: watch, URL: url, Join: s.JoinCommand, Protocol: wire.Protocol, Now: c.Now, Log: c.Log.With("room", "rest")})
 	err := web.New(mux, web.Config{Auth: s.auth, Builds: t.Builds, Details: t.Builds, Runner: s.runner, Logs: s.logs, Queue: s.queue, Fleet: s.roster,
 		Changes: watch, URL: url, Secure: strings.HasPrefix(s.cfg.URL, "https://"), Now: c.Now, Log: c.Log.With("room", "web")})
 	if err != nil {
@@ -349,6 +370,7 @@ func (s *Server) Run(ctx context.Context) error {
 	s.parts.Add("queue", s.queue.Run)
 	s.parts.Add("nodes", s.nodes)
 	s.parts.Add("pipeline", s.runner.Run)
+	s.parts.Add("notify", s.notifier.Run)
 	if s.agents.listener != nil {
 		s.parts.Add("agents", func(ctx context.Context) error { return s.agents.server.Serve(ctx, s.agents.listener) })
 	}

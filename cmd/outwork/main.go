@@ -3,6 +3,7 @@ package main
 
 import (
 	"os"
+	_ "time/tzdata" // schedules name time zones, also on machines that have no list of them
 
 	"github.com/outwork-build/outwork/agent/host"
 	"github.com/outwork-build/outwork/cmd/outwork/cli"
