@@ -30,7 +30,7 @@ import (
 )
 
 // patience is how long anything may take before a scenario gives up. Machines that run tests are slow at times.
-const patience = 2 * time.Minute
+const patience = 5 * time.Minute
 
 // binary builds cmd/outwork once.
 var binary = sync.OnceValues(func() (string, error) {
