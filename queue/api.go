@@ -25,6 +25,7 @@ type Fleet interface {
 type Config struct {
 	Ledger Ledger
 	Fleet  Fleet
+	Policy Policy // how to choose among nodes; see Queue.SetPolicy for later changes
 
 	TTL        time.Duration // of a lease after the last heartbeat; 0 is 30 s. The agent's OpenRequest.TTL must be the same
 	Grace      time.Duration // on top of TTL, before the controller believes the agent's steps have ended; 0 is 15 s
@@ -55,6 +56,7 @@ type ItemStatus struct {
 	State ItemState `json:"state"`
 	Grant *Grant    `json:"grant,omitempty"` // when leased or held
 	Since time.Time `json:"since"`           // of State
+	Stuck bool      `json:"stuck,omitempty"` // it waits longer than it should; see Core.stuck
 }
 
 // Explanation says why an item waits.
@@ -83,4 +85,7 @@ const (
 	NotTaking Predicate = "accepting" // it is suspended, draining or has no executors
 	IsOffline Predicate = "offline"
 	Busy      Predicate = "busy" // all its executors are in use
+
+	Forbidden Predicate = "allow" // the policy does not allow the job on it
+	Limited   Predicate = "limit" // a limit of the policy is reached
 )

@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 
@@ -37,6 +38,7 @@ type Core struct {
 	resting  []rest                       // nodes that gave a lease back, the first to end first
 	quiet    quiet
 	stats    Stats
+	decided  decisions
 }
 
 // Limits are the times and counts of Config, all set.
@@ -92,14 +94,18 @@ type item struct {
 	heard  time.Duration // when the agent last knew that this lease is held, at the latest
 	heldAt time.Duration
 	opened bool // the agent has listed it as open
+
+	openedAt time.Duration // as Opened told; 0 is never, or before the controller started
+	silent   bool          // the lease was held at some time: how long it took says little
 }
 
 // Write is one thing for the ledger to keep.
 type Write struct {
-	No   uint64
-	Op   Op
-	Item Item     // for PutOp and DropOp
-	Row  LeaseRow // for GrantOp and SetOp
+	No    uint64
+	Op    Op
+	Item  Item      // for PutOp and DropOp; of TimeOp, its ID
+	Row   LeaseRow  // for GrantOp and SetOp
+	Times WorkTimes // for TimeOp
 }
 
 // Op is the Ledger's method that a Write asks for.
@@ -110,6 +116,7 @@ const (
 	SetOp
 	GrantOp
 	DropOp
+	TimeOp
 )
 
 // Event is something that others wait for.
@@ -130,13 +137,25 @@ const (
 	Idled                      // a draining node holds no lease any more
 )
 
-// NewCore returns a core with nothing in it.
+// NewCore returns a core with nothing in it and the default policy.
 func NewCore(l Limits) *Core {
+	r, _ := Policy{}.compile() // the zero value is right
 	return &Core{
-		limits: l, items: map[ItemID]*item{}, board: newBoard(),
+		limits: l, items: map[ItemID]*item{}, board: newBoard(r),
 		nodes: map[fleet.NodeName]fleet.Status{}, leases: map[fleet.NodeName]map[ItemID]*item{},
 		idle: map[fleet.NodeName]time.Time{}, done: map[fleet.NodeName]int{},
 	}
+}
+
+// SetPolicy has a policy decide from now on. What was placed stays where it is.
+func (c *Core) SetPolicy(now Instant, p Policy) error {
+	r, err := p.compile()
+	if err != nil {
+		return fault.With(fault.Invalid, fmt.Errorf("scheduling policy: %w", err))
+	}
+	c.wake(now)
+	c.board = c.board.ruled(r)
+	return nil
 }
 
 const maxID = 512 // bytes, as agent.Lease says
@@ -210,9 +229,12 @@ func (c *Core) wait(now Instant, x *item) {
 
 // post puts a waiting item on the board.
 func (c *Core) post(x *item) {
-	x.waiter.affinity, x.waiter.priority = x.Affinity, x.Priority
+	x.waiter.affinity, x.waiter.work, x.waiter.job, x.waiter.priority = x.Affinity, x.work(), string(x.Build.Job), x.Priority
 	c.board.add(&x.waiter, x.expr, x.Node)
 }
+
+// work is what the item's duration is remembered by.
+func (x *item) work() string { return cmp.Or(x.Work, x.Affinity) }
 
 // unwait takes an item out of phase waiting.
 func (c *Core) unwait(x *item) {
@@ -272,8 +294,18 @@ func (c *Core) Release(now Instant, g Grant) (uint64, error) {
 	c.stats.Released++
 	no := c.finish(now, x, LeaseDone)
 	c.bury(now, x)
+	c.learn(now, x)
 	c.emit(Event{Kind: Ended, Grant: g})
 	return no, nil
+}
+
+// learn remembers how long work took that has ended in good order: well or not, the queue does not know. What was opened before
+// the controller started is left out: the clock that does not jump has begun anew.
+func (c *Core) learn(now Instant, x *item) {
+	if work := x.work(); work != "" && x.openedAt > 0 && !x.silent {
+		w := c.board.times.learn(work, x.row.Node, now.Mono-x.openedAt)
+		c.write(Write{Op: TimeOp, Item: Item{ID: x.ID}, Times: *w})
+	}
 }
 
 // Return ends a lease that was never opened on the machine; its item waits again in its old place. The node rests: whatever
@@ -347,7 +379,8 @@ func (c *Core) Place(now Instant) {
 			Grant: Grant{Item: p.item, Epoch: x.row.Epoch + 1, Node: p.node, Executor: p.slot},
 			State: LeaseActive, Granted: now.Wall, Boot: c.nodes[p.node].Machine.Boot,
 		}
-		x.phase, x.since, x.opened = granting, now.Wall, false
+		x.phase, x.since, x.opened, x.openedAt, x.silent = granting, now.Wall, false, 0, false
+		c.decided.add(x.Build, x.row, p.choice, c.board.rules)
 		c.write(Write{Op: GrantOp, Row: x.row})
 	}
 }

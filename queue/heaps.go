@@ -1,11 +1,13 @@
 package queue
 
-import "github.com/outwork-build/outwork/fleet"
+import "maps"
 
 // waiter is an item on the board.
 type waiter struct {
 	id       ItemID
 	affinity string
+	work     string
+	job      string
 	priority int
 	seq      uint64 // order of arrival
 	class    *class // nil when not on the board
@@ -40,34 +42,6 @@ func (h *waitHeap) Pop() any {
 	return w
 }
 
-// freeSlot says what a place had free at a version of it.
-type freeSlot struct {
-	place     *place
-	free      int
-	executors int
-	version   uint64
-}
-
-// freeHeap has the least loaded place on top: the largest part of its executors free, then the first name.
-type freeHeap []freeSlot
-
-func (h freeHeap) Len() int { return len(h) }
-func (h freeHeap) Less(i, j int) bool {
-	if x, y := h[i].free*h[j].executors, h[j].free*h[i].executors; x != y {
-		return x > y
-	}
-	return h[i].place.name < h[j].place.name
-}
-func (h freeHeap) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
-func (h *freeHeap) Push(x any)   { *h = append(*h, x.(freeSlot)) }
-func (h *freeHeap) Pop() any {
-	last := len(*h) - 1
-	f := (*h)[last]
-	(*h)[last] = freeSlot{}
-	*h = (*h)[:last]
-	return f
-}
-
 // readyHeap has the class whose first item is served first on top.
 type readyHeap []*class
 
@@ -89,31 +63,32 @@ func (h *readyHeap) Pop() any {
 	return c
 }
 
-const remembered = 10_000 // affinities
+const remembered = 10_000 // works, or affinities
 
-// recent remembers the node of the newest affinities: between remembered and twice as many.
-type recent struct{ young, old map[string]fleet.NodeName }
+// recent remembers something of the newest keys: between remembered and twice as many.
+type recent[V any] struct{ young, old map[string]V }
 
-func (r *recent) get(affinity string) (fleet.NodeName, bool) {
-	if affinity == "" {
-		return "", false
+func (r *recent[V]) get(key string) (v V, ok bool) {
+	if key == "" {
+		return v, false
 	}
-	n, ok := r.young[affinity]
-	if !ok {
-		n, ok = r.old[affinity]
+	if v, ok = r.young[key]; !ok {
+		v, ok = r.old[key]
 	}
-	return n, ok
+	return v, ok
 }
 
-func (r *recent) put(affinity string, n fleet.NodeName) {
-	if affinity == "" {
+func (r *recent[V]) put(key string, v V) {
+	if key == "" {
 		return
 	}
 	if len(r.young) >= remembered {
 		r.young, r.old = nil, r.young
 	}
 	if r.young == nil {
-		r.young = map[string]fleet.NodeName{}
+		r.young = map[string]V{}
 	}
-	r.young[affinity] = n
+	r.young[key] = v
 }
+
+func (r *recent[V]) clone() recent[V] { return recent[V]{maps.Clone(r.young), maps.Clone(r.old)} }

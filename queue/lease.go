@@ -35,6 +35,9 @@ func (c *Core) Opened(now Instant, g Grant) error {
 		return err
 	}
 	x.opened = true
+	if x.openedAt == 0 {
+		x.openedAt = now.Mono
+	}
 	if x.phase == leased {
 		x.heard = now.Mono
 	}
@@ -208,7 +211,7 @@ func (c *Core) expire(now Instant) {
 	for _, x := range out {
 		if x.phase == leased && x.Policy != agent.Kill {
 			c.stats.Held++
-			x.heldAt = now.Mono
+			x.heldAt, x.silent = now.Mono, true
 			c.move(now, x, held, LeaseHeld)
 			c.check(c.runOut(x))
 			continue

@@ -1,8 +1,9 @@
 // Package queue gives waiting items a place in the fleet.
 //
 // An Item asks for one executor on a node that its label expression admits. One goroutine owns the queue; what decides is a
-// pure function of an indexed view (board.place), in a state machine without clocks and disks (Core). A decision becomes a Lease in the ledger before anyone hears of it: (item, epoch), the epoch
-// only grows. A lease lives as long as its agent is heard of; see Policy for what follows when it is not.
+// pure function of an indexed view (board.place), in a state machine without clocks and disks (Core). Policy says how it
+// chooses, Explain what it chose from. A decision becomes a Lease in the ledger before anyone hears of it: (item, epoch), the epoch
+// only grows. A lease lives as long as its agent is heard of; see Item.Policy for what follows when it is not.
 //
 //	Submit ──▶ waiting ──Place──▶ leased ──Release──▶ done
 //	              ▲                 │ agent silent for TTL+grace
@@ -32,6 +33,7 @@ type Item struct {
 	Build    build.ID       `json:"build,omitzero"` // whose work it is
 	Title    string         `json:"title"`          // for people: "part of job#12"
 	Affinity string         `json:"affinity"`       // items of one affinity prefer the node that last ran one (sticky)
+	Work     string         `json:"work,omitempty"` // items of one work are expected to take equally long; "" is Affinity
 	Priority int            `json:"priority"`       // higher first, then first come
 	Policy   agent.Policy   `json:"policy"`         // what losing the agent means
 	Waiting  time.Time      `json:"waiting"`        // since when
@@ -88,4 +90,8 @@ type Ledger interface {
 	Load(ctx context.Context) ([]Item, []LeaseRow, error)
 	// LastNodes answers which node was last granted to each affinity, of the newest 10,000. Grant keeps it.
 	LastNodes(ctx context.Context) (map[string]fleet.NodeName, error)
+	// PutTimes keeps how long work took, in place of what was known of it. It need not be durable at return.
+	PutTimes(ctx context.Context, all []WorkTimes) error
+	// Times answers the newest 10,000 works of PutTimes, the newest last.
+	Times(ctx context.Context) ([]WorkTimes, error)
 }

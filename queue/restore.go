@@ -43,6 +43,9 @@ func (c *Core) Restore(now Instant, items []Item, rows []LeaseRow, last map[stri
 	}
 }
 
+// RestoreTimes fills a core with how long work took, as the ledger has it.
+func (c *Core) RestoreTimes(all []WorkTimes) { c.board.times.restore(all) }
+
 func (c *Core) restore(now Instant, it Item, row LeaseRow) {
 	x := &item{Item: it, row: row, arrived: now.Mono, since: now.Wall}
 	x.expr, _ = label.Parse(it.Label) // it parsed when it was submitted; it will be submitted again before it is placed
@@ -101,7 +104,7 @@ func (c *Core) giveUp(now Instant) {
 func (c *Core) Written(now Instant, w Write, newest uint64, err error) {
 	c.wake(now)
 	x := c.items[w.Row.Item]
-	if w.Op == PutOp || w.Op == DropOp || x == nil || x.row.Epoch != w.Row.Epoch {
+	if w.Op == PutOp || w.Op == DropOp || w.Op == TimeOp || x == nil || x.row.Epoch != w.Row.Epoch {
 		return
 	}
 	switch {

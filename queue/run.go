@@ -45,6 +45,9 @@ func New(cfg Config) (*Queue, error) {
 		cfg: cfg, calls: make(chan func()), results: make(chan []result), stopped: make(chan struct{}), start: time.Now(),
 		core: NewCore(cfg.limits()), tickets: map[ItemID][]*Ticket{}, losses: map[Grant]chan struct{}{}, writes: map[uint64]chan error{},
 	}
+	if err := q.core.SetPolicy(q.now(), cfg.Policy); err != nil {
+		return nil, err
+	}
 	q.writer = newWriter(cfg.Ledger, cfg.Log, func(rs []result) { q.results <- rs })
 	q.figures.Store(&figures{})
 	var err error
@@ -118,7 +121,12 @@ func (q *Queue) load(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("load the queue: %w", err)
 	}
+	times, err := q.cfg.Ledger.Times(ctx)
+	if err != nil {
+		return fmt.Errorf("load the queue: %w", err)
+	}
 	q.core.Restore(q.now(), items, rows, last)
+	q.core.RestoreTimes(times)
 	return nil
 }
 

@@ -92,7 +92,7 @@ func (w *writer) run(ctx context.Context, stop <-chan struct{}) {
 func Batches(ws []Write) [][]Write {
 	var (
 		out    [][]Write
-		stages [DropOp + 1][]Write
+		stages [TimeOp + 1][]Write
 		last   = map[ItemID]Op{}
 	)
 	flush := func() {
@@ -131,6 +131,8 @@ func (w *writer) write(ctx context.Context, batch []Write) (rs []result, ok bool
 		return w.grant(ctx, batch)
 	case DropOp:
 		return nil, w.drop(ctx, batch)
+	case TimeOp:
+		return nil, w.times(ctx, batch)
 	}
 	for _, p := range batch {
 		if !w.try(ctx, "keep item", func() error { return w.ledger.PutItem(ctx, p.Item) }) {
@@ -241,6 +243,18 @@ func (w *writer) drop(ctx context.Context, drops []Write) bool {
 		})
 	}
 	return g.Wait() == nil
+}
+
+// times keeps how long work took. It is for better decisions only: what fails is not tried again, so that it holds nothing up.
+func (w *writer) times(ctx context.Context, writes []Write) bool {
+	all := make([]WorkTimes, len(writes))
+	for i, t := range writes {
+		all[i] = t.Times
+	}
+	if err := w.ledger.PutTimes(ctx, all); err != nil {
+		w.log.Warn("ledger: how long work took is not kept", "works", len(all), "err", err)
+	}
+	return ctx.Err() == nil
 }
 
 func rowsOf(ws []Write) []LeaseRow {

@@ -30,6 +30,7 @@ func Run(t *testing.T, open func(t *testing.T) (l queue.Ledger, reopen func() qu
 		{"SetLeaseIsFenced", setLeaseIsFenced},
 		{"DropForgetsWhatHasEnded", dropForgetsWhatHasEnded},
 		{"LastNodesFollowGrants", lastNodesFollowGrants},
+		{"TimesAreKept", timesAreKept},
 		{"ManyAtOnce", manyAtOnce},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -166,6 +167,23 @@ func lastNodesFollowGrants(b *bench) {
 	b.ok(err)
 	if d := gocmp.Diff(map[string]fleet.NodeName{"app": "d", "lib": "b"}, last); d != "" {
 		b.Errorf("last nodes (-want +got):\n%s", d)
+	}
+}
+
+func timesAreKept(b *bench) {
+	work := func(name string, last ...time.Duration) queue.WorkTimes {
+		return queue.WorkTimes{Work: name, Nodes: []queue.NodeTimes{{Node: "n", Last: last}}}
+	}
+	b.ok(b.PutTimes(b.Context(), []queue.WorkTimes{work("app", time.Second), work("lib", time.Minute)}))
+	b.ok(b.PutTimes(b.Context(), []queue.WorkTimes{work("app", time.Second, 3*time.Second)}))
+	b.ok(b.Grant(b.Context(), []queue.LeaseRow{row("x", 1, "n")})) // durable: then so is all before
+	for range 2 {
+		all, err := b.Times(b.Context())
+		b.ok(err)
+		if d := gocmp.Diff([]queue.WorkTimes{work("lib", time.Minute), work("app", time.Second, 3*time.Second)}, all); d != "" {
+			b.Errorf("times (-want +got):\n%s", d)
+		}
+		b.restart()
 	}
 }
 

@@ -23,6 +23,7 @@ type Ledger struct {
 	loose  map[queue.ItemID]queue.Item     // guarded by mu: put, not durable
 	leases map[queue.ItemID]queue.LeaseRow // guarded by mu: the newest of each item
 	last   map[string]fleet.NodeName       // guarded by mu
+	times  []queue.WorkTimes               // guarded by mu: the newest last
 	err    error                           // guarded by mu: what writes fail with
 	writes int                             // guarded by mu: durable ones so far
 }
@@ -148,4 +149,26 @@ func (l *Ledger) LastNodes(context.Context) (map[string]fleet.NodeName, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return maps.Clone(l.last), nil
+}
+
+// PutTimes is in queue.Ledger.
+func (l *Ledger) PutTimes(_ context.Context, all []queue.WorkTimes) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.err != nil {
+		return l.err
+	}
+	for _, w := range all {
+		l.times = slices.DeleteFunc(l.times, func(o queue.WorkTimes) bool { return o.Work == w.Work })
+		l.times = append(l.times, w)
+	}
+	l.times = l.times[max(0, len(l.times)-10_000):]
+	return nil
+}
+
+// Times is in queue.Ledger.
+func (l *Ledger) Times(context.Context) ([]queue.WorkTimes, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.times), nil
 }

@@ -54,7 +54,12 @@ func (c *controller) start() {
 	if err != nil {
 		c.s.broken("load: %v", err)
 	}
+	times, err := c.ledger.Times(context.Background())
+	if err != nil {
+		c.s.broken("load: %v", err)
+	}
 	c.core.Restore(c.s.instant(), items, rows, last)
+	c.core.RestoreTimes(times)
 	for _, n := range c.s.nodes {
 		n.disconnected("controller started")
 	}
@@ -215,6 +220,10 @@ func (c *controller) apply(batch []queue.Write) map[queue.Grant]bool {
 	case queue.DropOp:
 		for _, w := range batch {
 			_ = c.ledger.DropItem(ctx, w.Item.ID)
+		}
+	case queue.TimeOp:
+		for _, w := range batch {
+			_ = c.ledger.PutTimes(ctx, []queue.WorkTimes{w.Times})
 		}
 	}
 	return stale
