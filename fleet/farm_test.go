@@ -79,6 +79,13 @@ func (s *store) Nodes(context.Context) ([]fleet.Node, error) {
 	return slices.SortedFunc(maps.Values(s.nodes), func(a, b fleet.Node) int { return cmp.Compare(a.Name, b.Name) }), nil
 }
 
+// fail has writes fail, or not.
+func (s *store) fail(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.err = err
+}
+
 // machine is a far end that does as the test says. Only what the roster calls is there.
 type machine struct {
 	agent.Machine
@@ -91,6 +98,7 @@ type machine struct {
 	silent   bool            // heartbeats are not answered
 	feels    agent.Vitals    // Clock is that of the answer, if it is set
 	ahead    time.Duration   // how much the clock is wrong
+	slow     time.Duration   // its answers take so long to arrive
 }
 
 func (m *machine) Describe(context.Context) (agent.Description, error) {
@@ -104,6 +112,7 @@ func (m *machine) Renew(ctx context.Context, held []agent.Lease, answered agent.
 	m.named = append(m.named, held)
 	m.answered = append(m.answered, answered)
 	heard := agent.Heard(len(m.named))
+	slow := m.slow
 	silent, open, feels := m.silent, slices.Clone(m.open), m.feels
 	if !feels.Clock.IsZero() {
 		feels.Clock = time.Now().Add(m.ahead)
@@ -112,6 +121,9 @@ func (m *machine) Renew(ctx context.Context, held []agent.Lease, answered agent.
 	if silent {
 		<-ctx.Done()
 		return nil, 0, agent.Vitals{}, ctx.Err()
+	}
+	if slow > 0 {
+		time.Sleep(slow)
 	}
 	return open, heard, feels, nil
 }
@@ -144,6 +156,7 @@ func (c *conn) Leaving() <-chan struct{} { return c.left }
 func (c *conn) Machine() agent.Machine { return c.m }
 func (c *conn) Done() <-chan struct{}  { return c.done }
 func (c *conn) Close() error           { c.end(io.EOF); return nil }
+func (c *conn) wait()                  { <-c.done; synctest.Wait() }
 func (c *conn) end(err error) {
 	c.once.Do(func() { c.err = err; close(c.done) })
 }
@@ -175,6 +188,13 @@ type launcher struct {
 	arrivals chan *machine
 	launched []time.Time
 	running  map[fleet.NodeName]int
+}
+
+// set has launches fail, or not.
+func (l *launcher) set(err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.err = err
 }
 
 func (l *launcher) AgentsDial() bool { return l.dials }

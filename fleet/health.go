@@ -51,12 +51,21 @@ func (s *session) judge(sample Sample) error {
 		limits = *l
 	}
 	j := m.Judge(p.verdicts, sample, limits)
-	changed := !sameLevels(p.verdicts, j.Verdicts) || !sameCause(p.cause, j.Cause)
+	changed := !sameLevels(p.verdicts, j.Verdicts)
 	p.verdicts = j.Verdicts
 	p.shown.Store(new(shown(j.Verdicts)))
+	if sameCause(p.cause, j.Cause) {
+		j.Cause = p.cause
+	} else {
+		s.logHealth(j)
+		p.cause, changed = j.Cause, true
+	}
 	if changed {
-		s.tellHealth(j)
-		p.cause = j.Cause
+		s.r.update(s.loop, func(e *entry) {
+			if e.unwell = j.Cause; j.Action == Disconnect {
+				e.unwell = nil // the end of the session tells
+			}
+		})
 	}
 	if j.Action == Disconnect {
 		return &unwell{j.Cause}
@@ -64,15 +73,13 @@ func (s *session) judge(sample Sample) error {
 	return nil
 }
 
-// tellHealth writes a change into the node's log and has the owner know it.
-func (s *session) tellHealth(j Judgement) {
-	switch before := s.loop.pulse.cause; {
-	case j.Cause != nil && !sameCause(before, j.Cause):
+// logHealth writes into the node's log that a monitor takes it off, or lets it back.
+func (s *session) logHealth(j Judgement) {
+	if j.Cause != nil {
 		s.loop.log.printf("Monitor %s: %s", j.By, j.Cause.Text)
-	case j.Cause == nil && before != nil:
-		s.loop.log.printf("Monitor %s: good again", before.By)
+		return
 	}
-	s.r.update(s.loop, func(e *entry) { e.unwell = j.Cause })
+	s.loop.log.printf("Monitor %s: good again", s.loop.pulse.cause.By)
 }
 
 // sameCause compares the causes of two judgements. The text of one that lasts changes with its value: the first stays.
