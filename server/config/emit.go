@@ -110,7 +110,7 @@ func ofNode(n fleet.Node) (t tree) {
 	if n.Mode == fleet.Exclusive {
 		t.put("mode", string(n.Mode))
 	}
-	t.put("remote_root", n.RemoteRoot)
+	t.put("remoteRoot", n.RemoteRoot)
 	t.put("env", ofMap(n.Env))
 	t.put("tools", ofMap(n.Tools))
 	t.put("launcher", variant(n.Launcher.Kind, n.Launcher.Config))
@@ -155,7 +155,7 @@ func ofInterest(t *tree, in notify.Interest, usual []string) {
 		var b tree
 		b.put("jobs", ofStrings(f.Jobs))
 		b.put("results", ofStrings(f.Results))
-		b.put("on_change", f.OnChange)
+		b.put("onChange", f.OnChange)
 		*t = append(*t, entry{"builds", b})
 	}
 }
@@ -179,7 +179,7 @@ func ofNotify(s notify.Settings) (t tree) {
 		x.put("name", w.Name)
 		x.put("url", w.URL)
 		x.put("secret", string(w.Secret))
-		x.put("allow_private", ofStrings(w.AllowPrivate))
+		x.put("allowPrivate", ofStrings(w.AllowPrivate))
 		ofInterest(&x, w.Interest, []string{notify.WentOffline, notify.CameOnline})
 		hooks = append(hooks, x)
 	}

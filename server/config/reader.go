@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -329,12 +330,16 @@ func (r *reader) words(to *[]string, split func(string) []string) func(ast.Node,
 	}
 }
 
-// variant reads `kind`, or `kind: {settings}`: one kind and what belongs to it.
+// variant reads `ssh`, `ssh: {settings}`, or `{kind: ssh, config: {settings}}`: one kind and what belongs to it.
 func (r *reader) variant(kind *string, config *map[string]string) func(ast.Node, string) {
 	return func(n ast.Node, path string) {
 		switch r.plain(n, path).(type) {
 		case *ast.MappingNode, *ast.MappingValueNode:
 			vs, _ := r.pairs(n, path)
+			if slices.ContainsFunc(vs, func(v *ast.MappingValueNode) bool { return v.Key.GetToken().Value == "kind" }) {
+				r.mapping(n, path, field{"kind", r.text(kind)}, field{"config", r.strings(config)})
+				return
+			}
 			if len(vs) != 1 {
 				r.bad(where(n), path, "expected one kind with its settings, found %d keys", len(vs))
 				return

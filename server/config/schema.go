@@ -105,7 +105,7 @@ func (r *reader) node(n ast.Node, path string) fleet.Node {
 		field{"executors", r.number(&v.Executors)},
 		field{"labels", r.words(&v.Labels, strings.Fields)},
 		field{"mode", r.text(&mode)},
-		field{"remote_root", r.text(&v.RemoteRoot)},
+		field{"remoteRoot", r.text(&v.RemoteRoot)},
 		field{"env", r.strings(&v.Env)},
 		field{"tools", r.strings(&v.Tools)},
 		field{"launcher", r.variant(&v.Launcher.Kind, &v.Launcher.Config)},
@@ -171,7 +171,7 @@ func (r *reader) notify(s *notify.Settings, n ast.Node, path string) {
 				var ref string
 				r.mapping(n, path, append(r.interest(&w.Interest),
 					field{"name", r.text(&w.Name)}, field{"url", r.text(&w.URL)}, field{"secret", r.text(&ref)},
-					field{"allow_private", r.words(&w.AllowPrivate, strings.Fields)})...)
+					field{"allowPrivate", r.words(&w.AllowPrivate, strings.Fields)})...)
 				w.Secret = secret.Ref(ref)
 				s.Webhooks = append(s.Webhooks, w)
 			})
@@ -189,7 +189,7 @@ func (r *reader) interest(in *notify.Interest) []field {
 		{"builds", func(n ast.Node, path string) {
 			f := &notify.BuildFilter{}
 			var results []string
-			r.mapping(n, path, field{"jobs", r.words(&f.Jobs, strings.Fields)}, field{"results", r.words(&results, strings.Fields)}, field{"on_change", r.flag(&f.OnChange)})
+			r.mapping(n, path, field{"jobs", r.words(&f.Jobs, strings.Fields)}, field{"results", r.words(&results, strings.Fields)}, field{"onChange", r.flag(&f.OnChange)})
 			for _, s := range results {
 				f.Results = append(f.Results, build.Result(strings.ToUpper(s)))
 			}

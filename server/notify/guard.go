@@ -55,6 +55,6 @@ func guard(allowed []netip.Prefix) func(network, address string, _ syscall.RawCo
 		if public(a) || slices.ContainsFunc(allowed, func(p netip.Prefix) bool { return p.Contains(plain) }) {
 			return nil
 		}
-		return fault.With(fault.Denied, fmt.Errorf("%s is not an address of the public internet: an administrator can allow its network with allow_private", plain))
+		return fault.With(fault.Denied, fmt.Errorf("%s is not an address of the public internet: an administrator can allow its network with allowPrivate", plain))
 	}
 }

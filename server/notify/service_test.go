@@ -394,7 +394,7 @@ func TestAWebhookDoesNotReachBehindTheFirewall(t *testing.T) {
 	for _, u := range []string{url, strings.Replace(url, "127.0.0.1", "localhost", 1)} {
 		n := service(t, &farm{}, Settings{})
 		err := n.post(t.Context(), Webhook{Name: "x", URL: u}, Message{ID: "1"})
-		if err == nil || !strings.Contains(err.Error(), "allow_private") || strings.Contains(err.Error(), "hidden") || len(got) > 0 {
+		if err == nil || !strings.Contains(err.Error(), "allowPrivate") || strings.Contains(err.Error(), "hidden") || len(got) > 0 {
 			t.Errorf("%v", err)
 		}
 	}
@@ -521,7 +521,7 @@ func TestWhatIsWrongWithSettings(t *testing.T) {
 			t.Errorf("the secret stands in %q", p.Message)
 		}
 	}
-	want := []string{"smtp.host", "smtp.port", "smtp.from", "smtp.to", "smtp.tls", "smtp.password", "smtp.nodes[0]", "webhooks[0].url", "webhooks[0].allow_private[0]",
+	want := []string{"smtp.host", "smtp.port", "smtp.from", "smtp.to", "smtp.tls", "smtp.password", "smtp.nodes[0]", "webhooks[0].url", "webhooks[0].allowPrivate[0]",
 		"webhooks[1].name", "webhooks[1].url", "webhooks[1].builds.jobs[0]", "webhooks[1].builds.results[0]"}
 	if !slices.Equal(paths, want) {
 		t.Errorf("problems at %v\nwant %v", paths, want)

@@ -188,7 +188,7 @@ func (w *Webhook) check(bad complaint) {
 	checkRef("secret", w.Secret, bad)
 	for i, p := range w.AllowPrivate {
 		if _, err := netip.ParsePrefix(p); err != nil {
-			bad(fmt.Sprintf("allow_private[%d]", i), "%q: expected a network such as 10.0.0.0/8", p)
+			bad(fmt.Sprintf("allowPrivate[%d]", i), "%q: expected a network such as 10.0.0.0/8", p)
 		}
 	}
 	w.Interest.check(bad)

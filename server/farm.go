@@ -1,0 +1,56 @@
+package server
+
+import (
+	"context"
+	"path/filepath"
+	"sync/atomic"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/outwork-build/outwork/fleet"
+	"github.com/outwork-build/outwork/fleet/monitor"
+	"github.com/outwork-build/outwork/secret"
+	"github.com/outwork-build/outwork/secret/file"
+	"github.com/outwork-build/outwork/server/config"
+	"github.com/outwork-build/outwork/server/notify"
+)
+
+// limits is fleet.Monitors whose limits of the farm can change while it is used.
+type limits struct{ atomic.Pointer[monitor.Set] }
+
+func (l *limits) Judge(before map[string]fleet.Verdict, s fleet.Sample, node map[string]fleet.Limit) fleet.Judgement {
+	return l.Load().Judge(before, s, node)
+}
+
+func (l *limits) Check(node map[string]fleet.Limit) error { return l.Load().Check(node) }
+
+// configure makes who tells people, and who makes the farm like a file.
+func (s *Server) configure(kinds config.Kinds, l *limits, registry prometheus.Registerer) (err error) {
+	c, t := s.cfg, s.ledger.Tables
+	secrets := secret.Schemes{"env": secret.Env{}, "file": file.New(file.Config{Log: c.Log.With("room", "secret")})}
+	s.notifier, err = notify.New(notify.Config{Dir: filepath.Join(c.Data, "notify"), Nodes: s.roster, Builds: t.Builds, Ended: s.runner.Subscribe, Secrets: secrets,
+		URL: func() string { return s.cfg.URL }, Now: c.Now, Log: c.Log.With("room", "notify"), Registry: registry})
+	if err != nil {
+		return err
+	}
+	s.config, err = config.New(config.Config{Dir: filepath.Join(c.Data, "config"), File: c.ConfigFile, Kinds: kinds, Nodes: s.roster, Users: s.auth, Jobs: t.Builds,
+		Secrets: secrets, Notify: s.notifier.Set, Now: c.Now, Log: c.Log.With("room", "config"),
+		Limits: func(farm map[string]fleet.Limit) {
+			if farm == nil {
+				farm = c.Monitors
+			}
+			set, err := monitor.NewSet(farm)
+			if err != nil { // they were checked before
+				s.log.Error("the farm's limits cannot be used", "error", err)
+				return
+			}
+			l.Store(set)
+		}})
+	return err
+}
+
+// Reload applies the file of Config.ConfigFile anew. fault.Conflict when there is none; an error changes nothing.
+func (s *Server) Reload(ctx context.Context) error {
+	_, err := s.config.Reload(ctx, "")
+	return err
+}
