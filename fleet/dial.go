@@ -127,19 +127,21 @@ func (r *Roster) update(l *loop, f func(*entry)) {
 }
 
 // keepConnected runs one session after another until ctx ends. It pauses between them with full jitter: the upper bound
-// doubles with each failure in a row. After a session that outlived a heartbeat it does not pause. Agents that dial pace
-// themselves: one that was killed and started again a few times is not kept waiting for what it did before.
+// doubles with each failure in a row, and is no more than a quarter of how long the node has been away, so that a machine
+// that was rebooted is soon found. After a session that outlived a heartbeat it does not pause, unless a monitor ended it.
+// Agents that dial pace themselves: one that was killed and started again a few times is not kept waiting for what it did before.
 func (r *Roster) keepConnected(ctx context.Context, l *loop) {
+	lost := time.Now()
 	for failures := 0; ctx.Err() == nil; failures++ {
 		up, err := r.session(ctx, l)
 		if ctx.Err() != nil {
 			return
 		}
 		if sick := new(*unwell); !errors.As(err, sick) && (up > r.cfg.Heartbeat || errors.Is(err, ErrReplaced)) {
-			failures = -1
+			failures, lost = -1, time.Now()
 			continue
 		}
-		bound := min(r.cfg.MaxBackoff, r.cfg.MinBackoff<<min(failures, 16))
+		bound := min(r.cfg.MaxBackoff, r.cfg.MinBackoff<<min(failures, 16), max(r.cfg.MinBackoff, time.Since(lost)/4))
 		if r.dials(l.node) {
 			bound = min(bound, r.cfg.MinBackoff)
 		}

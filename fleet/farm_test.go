@@ -26,6 +26,7 @@ type store struct {
 	nodes map[fleet.NodeName]fleet.Node
 	err   error
 	recs  []fleet.Record
+	puts  int
 }
 
 func (s *store) PutNode(_ context.Context, ns ...fleet.Node) error {
@@ -37,6 +38,7 @@ func (s *store) PutNode(_ context.Context, ns ...fleet.Node) error {
 	if s.nodes == nil {
 		s.nodes = map[fleet.NodeName]fleet.Node{}
 	}
+	s.puts++
 	for _, n := range ns {
 		s.nodes[n.Name] = n
 	}
@@ -258,6 +260,7 @@ type world struct {
 	launcher *launcher
 	keeper   *keeper
 	conns    chan *conn
+	heeds    fleet.Demand // nil: no work
 	stop     func()
 }
 
@@ -296,6 +299,9 @@ func (w *world) begin(cfg fleet.Config) {
 		w.Fatal(err)
 	}
 	r.Keep(w.keeper)
+	if w.heeds != nil {
+		r.Heed(w.heeds)
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error)
 	go func() { ended <- r.Run(ctx) }()

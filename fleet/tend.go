@@ -179,8 +179,8 @@ func (r *Roster) obey(e *entry, stay Stay) {
 
 // sendAway keeps a node disconnected until its retention wants it back.
 func (r *Roster) sendAway(e *entry, cause *OfflineCause) {
-	if alike(e.away, cause) {
-		return
+	if e.away != nil && e.away.Kind == cause.Kind {
+		return // it is away already; why it went stays
 	}
 	if e.conn != nil {
 		e.log.printf("Disconnecting: %s", cause.Text)
