@@ -8,7 +8,7 @@ import (
 )
 
 // nodes brings the nodes of this machine into the roster, as the configuration names them, removes those that it names no
-// more, and waits for the end.
+// more, makes the farm like its file, and waits for the end.
 func (s *Server) nodes(ctx context.Context) error {
 	want := s.cfg.Nodes
 	if s.cfg.Executors > 0 {
@@ -30,11 +30,14 @@ func (s *Server) nodes(ctx context.Context) error {
 		}
 	}
 	for _, st := range s.roster.Snapshot() {
-		if st.Node.Launcher.Kind == "local" && !named[st.Node.Name] {
+		if st.Node.Launcher.Kind == "local" && !named[st.Node.Name] && !s.config.Manages(st.Node.Name) {
 			if err := s.roster.Remove(ctx, st.Node.Name); err != nil && !errors.Is(err, context.Canceled) {
 				return err
 			}
 		}
+	}
+	if err := s.config.Start(ctx); err != nil && ctx.Err() == nil {
+		return err
 	}
 	<-ctx.Done()
 	return nil

@@ -40,23 +40,24 @@ type Runner interface {
 
 // Config is what the API stands on. Everything must be set but Log.
 type Config struct {
-	Auth     *auth.Authority
-	Builds   build.Store
-	Details  build.Details
-	Runner   Runner
-	Logs     *buildlog.Store
-	Queue    *queue.Queue
-	Fleet    *fleet.Roster
-	CAS      cas.Store
-	Check    func(script string, strict bool) api.Checked
-	Backup   func(ctx context.Context, w io.Writer) error
-	Connect  func(w http.ResponseWriter, r *http.Request, node string) // takes an agent's WebSocket
-	Changes  func() (changed <-chan string, cancel func())             // topics; see api.Event
-	URL      func() string                                             // under which people and agents reach the controller
-	Join     func(token string) string                                 // the command with which an agent joins
-	Protocol int
-	Now      func() time.Time
-	Log      *slog.Logger
+	Auth          *auth.Authority
+	Builds        build.Store
+	Details       build.Details
+	Runner        Runner
+	Logs          *buildlog.Store
+	Queue         *queue.Queue
+	Fleet         *fleet.Roster
+	CAS           cas.Store
+	Check         func(script string, strict bool) api.Checked
+	Backup        func(ctx context.Context, w io.Writer) error
+	Configuration Configuration
+	Connect       func(w http.ResponseWriter, r *http.Request, node string) // takes an agent's WebSocket
+	Changes       func() (changed <-chan string, cancel func())             // topics; see api.Event
+	URL           func() string                                             // under which people and agents reach the controller
+	Join          func(token string) string                                 // the command with which an agent joins
+	Protocol      int
+	Now           func() time.Time
+	Log           *slog.Logger
 }
 
 type server struct {
@@ -174,6 +175,7 @@ func New(mux *http.ServeMux, cfg Config) huma.API {
 	s.queue()
 	s.agents()
 	s.admin(mux)
+	s.configuration()
 	s.events()
 	mux.HandleFunc("/api/", s.unknown)
 	return s.api

@@ -206,7 +206,8 @@ func (e *env) root() *cobra.Command {
 	}
 	add("run", e.runCmd(), e.serverCmd(), e.agentCmd())
 	add("ask", e.loginCmd(), e.logoutCmd(), e.whoamiCmd(), e.jobCmd(), e.buildCmd(), e.nodeCmd(), e.queueCmd(),
-		e.tokenCmd(), e.userCmd(), e.pipelineCmd(), e.adminCmd())
+		e.tokenCmd(), e.userCmd(), e.pipelineCmd(), e.adminCmd(), e.configCmd())
+	root.AddCommand(e.jenkinsCmds()...)
 	root.AddCommand(e.versionCmd(), &cobra.Command{Use: "exit-codes", Short: "What the exit codes mean", Long: exitCodes})
 	strict(root)
 	return root
