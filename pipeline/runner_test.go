@@ -429,6 +429,9 @@ func TestLost(t *testing.T) {
 	if b := w.finished(id); b.CauseKind != build.CauseLost || b.Result != build.Aborted || b.Message != "Agent agent-1 was lost" {
 		t.Errorf("%s %s %q", b.Result, b.CauseKind, b.Message)
 	}
+	if got := w.console(id); strings.Count(got, "[output of this step after its first 9 bytes may be missing: agent agent-1 was lost]\n") != 1 {
+		t.Errorf("nothing says that the end of the output is lost (P3):\n%s", got)
+	}
 }
 
 // TestRetryAgent: what stands under retry(conditions: [agent()]) goes on elsewhere.

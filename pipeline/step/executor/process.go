@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/outwork-build/outwork/agent"
 	"github.com/outwork-build/outwork/internal/fault"
 	"github.com/outwork-build/outwork/pipeline/step"
 	"github.com/outwork-build/outwork/pipeline/value"
+	"github.com/outwork-build/outwork/queue"
 )
 
 // Process is a process that an effect runs. Its address must be the effect's own (or grow from it): it names the process on
@@ -67,18 +69,28 @@ func (p Process) Do(ctx context.Context) (agent.Exit, error) {
 		var interruption *value.Exception
 		if errors.As(context.Cause(ctx), &interruption) {
 			p.stop(context.WithoutCancel(ctx), out, interruption)
+			_ = p.marked(out, interruption)
 		}
 		return exit, context.Cause(ctx)
 	}
 	// The lease was open when the node was acquired, and an earlier life of the controller may have started the process in it. A
 	// machine that does not have it any more cannot say, and whether to start it again is not for this place.
 	if fault.Is(err, fault.NotFound) {
-		return exit, Lost(p.Node, "it does not know the process any more")
+		return exit, p.marked(out, Lost(p.Node, "it does not know the process any more"))
 	}
 	if err != nil {
-		return exit, err
+		return exit, p.marked(out, err)
 	}
 	return exit, p.settle(exit, out)
+}
+
+// marked returns err, and when that says that the process was lost, marks where its output ends: what it wrote after, nobody has.
+func (p Process) marked(out step.Stream, err error) error {
+	var e *value.Exception
+	if errors.Is(err, queue.ErrLost) || errors.As(err, &e) && slices.Contains(e.Tags, "agent") {
+		p.note("lost", fmt.Sprintf("[output of this step after its first %d bytes may be missing: agent %s was lost]\n", out.Received(), p.Node.Name))
+	}
+	return err
 }
 
 func (p Process) follow(ctx context.Context, m agent.Machine, out step.Stream) (agent.Exit, error) {
@@ -101,7 +113,7 @@ func (p Process) settle(exit agent.Exit, out step.Stream) error {
 		return err
 	}
 	if exit.Lost {
-		return Lost(p.Node, exit.Reason)
+		return p.marked(out, Lost(p.Node, exit.Reason))
 	}
 	return nil
 }
