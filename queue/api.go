@@ -48,6 +48,7 @@ const (
 	Granting ItemState = "granting" // placed; the ledger is being written
 	Leased   ItemState = "leased"
 	Held     ItemState = "held" // its agent is silent
+	Left     ItemState = "left" // it has ended; only Report says so
 )
 
 // ItemStatus is a copy of what the queue knows of one item that has not ended.

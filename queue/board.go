@@ -46,6 +46,14 @@ type limit struct {
 
 func (l *limit) full() bool { return l.used >= l.max }
 
+// where is what the limit counts, for people.
+func (l *limit) where() string {
+	if l.expr == nil {
+		return "all nodes"
+	}
+	return "nodes of label ‘" + l.expr.String() + "’"
+}
+
 type classKey struct {
 	expr   string // canonical
 	node   fleet.NodeName

@@ -183,13 +183,58 @@ func (q *Queue) Why(ctx context.Context, id ItemID) (Explanation, error) {
 	return e, refused
 }
 
+// Explain says for every node what it makes of an item, with scores; for one that has its node, how that was chosen. With changes it
+// says what would happen if they were so, tried on a copy: an item that has its node is treated as if it waited as the first.
+// fault.NotFound when the queue knows nothing of the item (any more), or there is no such node to change.
+func (q *Queue) Explain(ctx context.Context, id ItemID, changes ...Change) (Report, error) {
+	var (
+		r       Report
+		t       *trial
+		refused error
+	)
+	err := q.do(ctx, func() {
+		q.core.wake(q.now())
+		if len(changes) == 0 {
+			r, refused = q.core.Explain(id)
+		} else {
+			t, refused = q.core.trial(id)
+		}
+	})
+	switch {
+	case err != nil:
+		return Report{}, fmt.Errorf("explain %s: %w", id, err)
+	case refused != nil || t == nil:
+		return r, refused
+	}
+	return t.run(changes)
+}
+
+// Find names an item by its ID, or by its build as JOB#NUMBER: the first of the build that waits, else one that runs, else the one
+// that was placed last.
+func (q *Queue) Find(ctx context.Context, name string) (id ItemID, err error) {
+	var refused error
+	if err := q.do(ctx, func() { id, refused = q.core.find(name) }); err != nil {
+		return "", fmt.Errorf("find %s: %w", name, err)
+	}
+	return id, refused
+}
+
+// SetPolicy has a policy decide from now on. What was placed stays where it is. fault.Invalid says what is wrong with it.
+func (q *Queue) SetPolicy(ctx context.Context, p Policy) error {
+	var refused error
+	if err := q.do(ctx, func() { refused = q.core.SetPolicy(q.now(), p) }); err != nil {
+		return fmt.Errorf("scheduling policy: %w", err)
+	}
+	return refused
+}
+
 // Snapshot returns all items that have not ended: waiting ones first, in the order in which they would be served. It is empty
 // before and after Run.
 func (q *Queue) Snapshot() []ItemStatus {
 	var all []listed
 	ctx, cancel := context.WithTimeoutCause(context.Background(), lastWords, fault.New(fault.Unavailable, "the queue does not run"))
 	defer cancel()
-	_ = q.do(ctx, func() { all = q.core.list() })
+	_ = q.do(ctx, func() { q.core.wake(q.now()); all = q.core.list() })
 	return inOrder(all)
 }
 
