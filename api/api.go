@@ -252,63 +252,6 @@ type LogEnd struct {
 	Message   string `json:"message,omitempty"`
 }
 
-// Node is a machine's entry with what is known of it now.
-type Node struct {
-	Name        string            `json:"name"`
-	Description string            `json:"description,omitempty"`
-	Executors   int               `json:"executors"`
-	Labels      []string          `json:"labels,omitempty"`
-	Assigned    []string          `json:"assigned" doc:"All labels, implied ones included."`
-	Mode        string            `json:"mode" enum:"normal,exclusive"`
-	Launcher    string            `json:"launcher"`
-	RemoteRoot  string            `json:"remoteRoot,omitempty"`
-	Env         map[string]string `json:"env,omitempty"`
-	State       string            `json:"state" enum:"offline,connecting,online,suspended,draining"`
-	Offline     *OfflineCause     `json:"offline,omitempty"`
-	Busy        []Executor        `json:"busy" doc:"Executors at work."`
-	Version     string            `json:"version,omitempty"`
-	OS          string            `json:"os,omitempty"`
-	Arch        string            `json:"arch,omitempty"`
-	Hostname    string            `json:"hostname,omitempty"`
-	CPUs        int               `json:"cpus,omitempty"`
-	Since       time.Time         `json:"since"`
-	LastHeard   *time.Time        `json:"lastHeard,omitempty"`
-	RoundTripMS float64           `json:"roundTripMs,omitempty"`
-}
-
-// OfflineCause says why a node takes no work.
-type OfflineCause struct {
-	Kind string    `json:"kind"`
-	Text string    `json:"text"`
-	By   string    `json:"by,omitempty"`
-	When time.Time `json:"when"`
-}
-
-// Executor is a slot at work.
-type Executor struct {
-	Number int       `json:"number"`
-	Item   string    `json:"item"`
-	Job    string    `json:"job,omitempty"`
-	Build  int       `json:"build,omitempty"`
-	Title  string    `json:"title"`
-	Since  time.Time `json:"since"`
-}
-
-// NodeOffline takes a node out of work.
-type NodeOffline struct {
-	Reason string `json:"reason,omitempty" maxLength:"1000"`
-	Drain  bool   `json:"drain,omitempty" doc:"Say draining until running work has ended."`
-}
-
-// NodeUpdate changes a node; absent fields stay.
-type NodeUpdate struct {
-	Description *string            `json:"description,omitempty"`
-	Executors   *int               `json:"executors,omitempty" minimum:"0" maximum:"1000"`
-	Labels      *[]string          `json:"labels,omitempty"`
-	Mode        *string            `json:"mode,omitempty" enum:"normal,exclusive"`
-	Env         *map[string]string `json:"env,omitempty"`
-}
-
 // QueueItem waits for an executor.
 type QueueItem struct {
 	ID       string    `json:"id"`

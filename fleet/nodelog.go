@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/outwork-build/outwork/internal/fault"
+	"github.com/outwork-build/outwork/internal/signal"
 )
 
 const (
@@ -29,6 +30,9 @@ type nodeLog struct {
 	end  int64    // guarded by mu: offset after kept
 	file *os.File // guarded by mu: nil after an error
 	size int64    // guarded by mu: of file
+	over bool     // guarded by mu: nothing more is written
+
+	grown signal.Set // a read would find more, or the log is over
 }
 
 func openNodeLog(dir string, n NodeName, log *slog.Logger) (*nodeLog, error) {
@@ -88,6 +92,7 @@ func (l *nodeLog) fail(err error) {
 
 // Write appends p. It always succeeds.
 func (l *nodeLog) Write(p []byte) (int, error) {
+	defer l.grown.Notify()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.kept = append(l.kept, p...)
@@ -135,10 +140,19 @@ func (l *nodeLog) read(from int64) ([]byte, int64) {
 	return bytes.Clone(l.kept[from-start:]), l.end
 }
 
-// close lets go of the file.
-func (l *nodeLog) close() {
+// ended reports whether nothing more will be written.
+func (l *nodeLog) ended() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	return l.over
+}
+
+// close lets go of the file.
+func (l *nodeLog) close() {
+	defer l.grown.Notify()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.over = true
 	if l.file != nil {
 		_ = l.file.Close()
 		l.file = nil
@@ -151,6 +165,7 @@ func (l *nodeLog) close() {
 // remove deletes the files of a node that is no more.
 func (l *nodeLog) remove() {
 	if l.dir == nil {
+		l.close()
 		return
 	}
 	for _, name := range []string{l.name, l.name + ".1"} {

@@ -161,47 +161,6 @@ func (c *Client) SearchLog(ctx context.Context, job string, number int, expr str
 	return call[[]api.LogLine](ctx, c, "GET", buildPath(job, number, "log", "search"), q, nil)
 }
 
-// Nodes lists the nodes by name.
-func (c *Client) Nodes(ctx context.Context) ([]api.Node, error) {
-	return call[[]api.Node](ctx, c, "GET", path("nodes"), nil, nil)
-}
-
-// Node returns one node.
-func (c *Client) Node(ctx context.Context, name string) (api.Node, error) {
-	return call[api.Node](ctx, c, "GET", path("nodes", name), nil, nil)
-}
-
-// UpdateNode changes a node.
-func (c *Client) UpdateNode(ctx context.Context, name string, u api.NodeUpdate) (api.Node, error) {
-	return call[api.Node](ctx, c, "PATCH", path("nodes", name), nil, u)
-}
-
-// DeleteNode removes a node and its agent's credential.
-func (c *Client) DeleteNode(ctx context.Context, name string) error {
-	return c.do(ctx, "DELETE", path("nodes", name), nil)
-}
-
-// NodeOffline takes a node out of work; NodeOnline puts it back.
-func (c *Client) NodeOffline(ctx context.Context, name string, o api.NodeOffline) error {
-	return c.do(ctx, "POST", path("nodes", name, "offline"), o)
-}
-
-// NodeOnline puts a node back to work.
-func (c *Client) NodeOnline(ctx context.Context, name string) error {
-	return c.do(ctx, "POST", path("nodes", name, "online"), nil)
-}
-
-// NodeLog returns the end of a node's log as plain text.
-func (c *Client) NodeLog(ctx context.Context, name string) (string, error) {
-	resp, err := c.request(ctx, "GET", path("nodes", name, "log"), nil, nil)
-	if err != nil {
-		return "", err
-	}
-	defer resp.Body.Close()
-	b, err := io.ReadAll(resp.Body)
-	return string(b), err
-}
-
 // Queue lists what waits for an executor, in order.
 func (c *Client) Queue(ctx context.Context) ([]api.QueueItem, error) {
 	return call[[]api.QueueItem](ctx, c, "GET", path("queue"), nil, nil)

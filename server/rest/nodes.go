@@ -1,19 +1,22 @@
 package rest
 
 import (
+	"cmp"
 	"context"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
-	"github.com/danielgtaylor/huma/v2"
-
+	"github.com/outwork-build/outwork/agent"
 	"github.com/outwork-build/outwork/api"
 	"github.com/outwork-build/outwork/build"
 	"github.com/outwork-build/outwork/fleet"
 	"github.com/outwork-build/outwork/internal/fault"
 	"github.com/outwork-build/outwork/queue"
 	"github.com/outwork-build/outwork/server/auth"
+	"github.com/outwork-build/outwork/server/filter"
 )
 
 // NodePath names a node.
@@ -25,9 +28,19 @@ func (p NodePath) name() fleet.NodeName { return fleet.NodeName(p.Node) }
 
 func (s *server) nodes() {
 	register(s, route{method: "GET", path: "/nodes", id: "list-nodes", summary: "List the nodes by name", tag: "nodes", scope: auth.Read},
-		func(ctx context.Context, _ *struct{}) (*body[[]api.Node], error) { return list(s.allNodes()), nil })
+		func(ctx context.Context, in *struct {
+			Where string `query:"where" maxLength:"1000" doc:"A label expression, which also knows states: linux && offline."`
+		}) (*body[[]api.Node], error) {
+			f, err := filter.Where(in.Where)
+			if err != nil {
+				return nil, err
+			}
+			return list(s.allNodes(ctx, f)), nil
+		})
+	register(s, route{method: "POST", path: "/nodes", id: "create-node", summary: "Make a node, or copy one", tag: "nodes", scope: auth.Admin, status: http.StatusCreated,
+		about: "A node of launcher inbound is told to an agent with a join token of its name."}, s.createNode)
 	register(s, route{method: "GET", path: "/nodes/{node}", id: "get-node", summary: "Show a node", tag: "nodes", scope: auth.Read},
-		func(ctx context.Context, in *NodePath) (*body[api.Node], error) { return s.readNode(in.name()) })
+		func(ctx context.Context, in *NodePath) (*body[api.Node], error) { return s.readNode(ctx, in.name()) })
 	register(s, route{method: "PATCH", path: "/nodes/{node}", id: "update-node", summary: "Change a node", tag: "nodes", scope: auth.Admin}, s.updateNode)
 	register(s, route{method: "DELETE", path: "/nodes/{node}", id: "delete-node", summary: "Delete a node and its agent's credential", tag: "nodes", scope: auth.Admin, status: http.StatusNoContent},
 		func(ctx context.Context, in *NodePath) (*empty, error) {
@@ -36,33 +49,8 @@ func (s *server) nodes() {
 			}
 			return nil, s.Auth.RevokeNode(ctx, in.Node, "")
 		})
-	register(s, route{method: "POST", path: "/nodes/{node}/offline", id: "node-offline", summary: "Give a node no new work", tag: "nodes", scope: auth.Admin, status: http.StatusNoContent},
-		func(ctx context.Context, in *struct {
-			NodePath
-			Body api.NodeOffline
-		}) (*empty, error) {
-			cause := fleet.ByUser(auth.From(ctx).User, in.Body.Reason)
-			if in.Body.Drain {
-				return nil, s.Fleet.Drain(ctx, in.name(), cause)
-			}
-			return nil, s.Fleet.SetOffline(ctx, in.name(), cause)
-		})
-	register(s, route{method: "POST", path: "/nodes/{node}/online", id: "node-online", summary: "Give a node work again", tag: "nodes", scope: auth.Admin, status: http.StatusNoContent},
-		func(ctx context.Context, in *NodePath) (*empty, error) {
-			return nil, s.Fleet.ClearOffline(ctx, in.name())
-		})
-	register(s, route{method: "GET", path: "/nodes/{node}/log", id: "get-node-log", summary: "The end of a node's connection log", tag: "nodes", scope: auth.Read, produces: "text/plain"},
-		func(ctx context.Context, in *NodePath) (*huma.StreamResponse, error) {
-			data, _, err := s.Fleet.Log(in.name(), 0)
-			if err != nil {
-				return nil, err
-			}
-			return &huma.StreamResponse{Body: func(hc huma.Context) {
-				hc.SetHeader("Content-Type", "text/plain; charset=utf-8")
-				hc.SetHeader("X-Content-Type-Options", "nosniff")
-				hc.BodyWriter().Write(data)
-			}}, nil
-		})
+	s.nodeOrders()
+	s.nodeFindings()
 }
 
 // executors lists what runs where, by node.
@@ -80,31 +68,46 @@ func (s *server) executors() map[fleet.NodeName][]api.Executor {
 	return out
 }
 
-func (s *server) allNodes() []api.Node {
-	busy := s.executors()
+func (s *server) allNodes(ctx context.Context, f filter.Filter) []api.Node {
+	busy, admin := s.executors(), auth.From(ctx).May(auth.Admin)
 	var out []api.Node
 	for _, st := range s.Fleet.Snapshot() {
-		out = append(out, node(st, busy[st.Node.Name]))
+		if b := busy[st.Node.Name]; f.Admits(st, len(b)) {
+			out = append(out, s.node(st, b, admin))
+		}
 	}
 	return out
 }
 
-func (s *server) readNode(n fleet.NodeName) (*body[api.Node], error) {
+func (s *server) readNode(ctx context.Context, n fleet.NodeName) (*body[api.Node], error) {
 	st, found := s.Fleet.Node(n)
 	if !found {
 		return nil, fault.New(fault.NotFound, "there is no node %q", n)
 	}
-	return ok(node(st, s.executors()[n])), nil
+	return ok(s.node(st, s.executors()[n], auth.From(ctx).May(auth.Admin))), nil
 }
 
-func node(st fleet.Status, busy []api.Executor) api.Node {
-	m := st.Machine
-	a := api.Node{Name: string(st.Node.Name), Description: st.Node.Description, Executors: st.Node.Executors, Labels: st.Node.Labels, Assigned: st.Assigned,
-		Mode: string(st.Node.Mode), Launcher: st.Node.Launcher.Kind, RemoteRoot: st.Node.RemoteRoot, Env: st.Node.Env, State: string(st.State), Busy: busy,
-		Version: m.Version, OS: m.OS, Arch: m.Arch, Hostname: m.Hostname, CPUs: m.CPUs, Since: st.Since, LastHeard: at(st.LastHeard),
-		RoundTripMS: float64(st.RoundTrip.Microseconds()) / 1000}
-	if a.Mode == "" {
-		a.Mode = string(fleet.Normal)
+// node is what the API says of a node. A launcher's settings can hold command lines, which are an admin's to see.
+func (s *server) node(st fleet.Status, busy []api.Executor, admin bool) api.Node {
+	m, n := st.Machine, st.Node
+	a := api.Node{Name: string(n.Name), Description: n.Description, Executors: n.Executors, Labels: n.Labels, Assigned: st.Assigned,
+		Mode: cmp.Or(string(n.Mode), string(fleet.Normal)), Launcher: n.Launcher.Kind, Launches: s.Fleet.Launches(n), RemoteRoot: n.RemoteRoot, Env: n.Env, Tools: n.Tools,
+		State: string(st.State), TakenOff: n.Offline != nil, Busy: busy, Version: m.Version, OS: m.OS, Arch: m.Arch, Hostname: m.Hostname, CPUs: m.CPUs,
+		Health: health(st), Session: st.Session, Since: st.Since, LastHeard: at(st.LastHeard), RoundTripMS: milliseconds(st.RoundTrip)}
+	if admin {
+		a.LauncherConfig = n.Launcher.Config
+	}
+	if n.Retention.Kind != "" {
+		a.Retention = &api.NodeRetention{Kind: n.Retention.Kind, Config: n.Retention.Config}
+	}
+	for name, l := range n.Monitors {
+		if a.Monitors == nil {
+			a.Monitors = map[string]api.NodeLimit{}
+		}
+		a.Monitors[name] = api.NodeLimit{Action: string(l.Action), Bad: l.Bad, Warn: l.Warn}
+	}
+	if m.PID != 0 {
+		a.Agent = &api.Agent{PID: m.PID, Root: m.Root, Memory: max(0, st.Vitals.Agent), Shells: m.Shells, Path: pathOf(m)}
 	}
 	if a.Busy == nil {
 		a.Busy = []api.Executor{}
@@ -112,44 +115,38 @@ func node(st fleet.Status, busy []api.Executor) api.Node {
 	if a.Assigned == nil {
 		a.Assigned = []string{}
 	}
-	if c := st.Cause; c != nil {
-		a.Offline = &api.OfflineCause{Kind: c.Kind, Text: c.Text, By: c.By, When: c.When}
-	}
+	a.Offline = offlineCause(st.Cause)
 	return a
 }
 
-func (s *server) updateNode(ctx context.Context, in *struct {
-	NodePath
-	Body api.NodeUpdate
-}) (*body[api.Node], error) {
-	st, found := s.Fleet.Node(in.name())
-	if !found {
-		return nil, fault.New(fault.NotFound, "there is no node %q", in.Node)
+func offlineCause(c *fleet.OfflineCause) *api.OfflineCause {
+	if c == nil {
+		return nil
 	}
-	n, u := st.Node, in.Body
-	set(&n.Description, u.Description)
-	set(&n.Executors, u.Executors)
-	set(&n.Labels, u.Labels)
-	set(&n.Env, u.Env)
-	if u.Mode != nil {
-		n.Mode = fleet.Mode(*u.Mode)
-	}
-	if err := checkLabels(n.Labels); err != nil {
-		return nil, err
-	}
-	if err := s.Fleet.Put(ctx, n); err != nil {
-		return nil, err
-	}
-	return s.readNode(n.Name)
+	return &api.OfflineCause{Kind: c.Kind, Text: c.Text, By: c.By, When: c.When}
 }
 
-func checkLabels(ls []string) error {
-	for i, l := range ls {
-		if l == "" || strings.ContainsAny(l, "\r\n") {
-			return fault.New(fault.Invalid, "labels[%d]: %q is not a label", i, l)
+func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+
+// pathOf is the PATH that a machine's steps find; Windows spells its name as it likes.
+func pathOf(m agent.Description) string {
+	for name, value := range m.Env {
+		if strings.EqualFold(name, "PATH") {
+			return value
 		}
 	}
-	return nil
+	return ""
+}
+
+// health lists the monitors' findings by name.
+func health(st fleet.Status) []api.Health {
+	var out []api.Health
+	for _, name := range slices.Sorted(maps.Keys(st.Monitors)) {
+		v := st.Monitors[name]
+		out = append(out, api.Health{Monitor: name, Level: cmp.Or(string(v.Level), "good"), Value: v.Value, Text: v.Text, Action: string(v.Action),
+			Since: at(v.Since), Full: at(v.Full)})
+	}
+	return out
 }
 
 func item(st queue.ItemStatus) api.QueueItem {

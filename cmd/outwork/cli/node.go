@@ -12,19 +12,22 @@ import (
 
 func (e *env) nodeCmd() *cobra.Command {
 	c := &cobra.Command{Use: "node", Short: "Look at the machines and look after them"}
-	c.AddCommand(e.nodeListCmd(), e.nodeShowCmd(), e.nodeUpdateCmd(), e.nodeOfflineCmd(), e.nodeOnlineCmd(), e.nodeLogCmd(), e.nodeTokenCmd(), e.nodeDeleteCmd())
+	c.AddCommand(e.nodeListCmd(), e.nodeShowCmd(), e.nodeAddCmd(), e.nodeCopyCmd(), e.nodeUpdateCmd(), e.nodeDeleteCmd(), e.nodeTokenCmd(),
+		e.nodeLogCmd(), e.nodeHistoryCmd(), e.nodeDoctorCmd(), e.nodeTestCmd(), e.nodeCheckCmd(), e.nodeWaitCmd(true), e.nodeWaitCmd(false))
+	c.AddCommand(e.nodeOrderCmds()...)
 	return c
 }
 
 func (e *env) nodeListCmd() *cobra.Command {
-	return &cobra.Command{
-		Use: "list", Short: "List the nodes", Example: "  outwork node list --json", Args: exactly(0, "no argument"),
+	var where string
+	c := &cobra.Command{
+		Use: "list", Short: "List the nodes", Example: "  outwork node list --where 'linux && offline'", Args: exactly(0, "no argument"),
 		RunE: func(c *cobra.Command, _ []string) error {
 			cl, err := e.client()
 			if err != nil {
 				return err
 			}
-			ns, err := cl.Nodes(c.Context())
+			ns, err := cl.Nodes(c.Context(), where)
 			if err != nil {
 				return err
 			}
@@ -36,6 +39,8 @@ func (e *env) nodeListCmd() *cobra.Command {
 			})
 		},
 	}
+	c.Flags().StringVar(&where, "where", "", "only nodes that this label `expression` matches; it also knows states: linux && offline")
+	return c
 }
 
 func system(n api.Node) string {
@@ -71,6 +76,12 @@ func (e *env) nodeShowCmd() *cobra.Command {
 				}
 				fmt.Fprintf(w, "Executors:\t%d, %d busy\nMode:\t%s\nLabels:\t%s\n", n.Executors, len(n.Busy), n.Mode, strings.Join(n.Assigned, " "))
 				fmt.Fprintf(w, "Launcher:\t%s\nSystem:\t%s\nHost:\t%s, %d CPUs\nVersion:\t%s\n", n.Launcher, system(n), n.Hostname, n.CPUs, n.Version)
+				if a := n.Agent; a != nil {
+					fmt.Fprintf(w, "Agent:\tprocess %d, %s, folder %s\n", a.PID, memory(a.Memory), a.Root)
+				}
+				for _, h := range n.Health {
+					fmt.Fprintf(w, "%s:\t%s\n", title(h.Monitor), finding(h))
+				}
 				if n.LastHeard != nil {
 					fmt.Fprintf(w, "Last heard:\t%s, round trip %.1f ms\n", ago(*n.LastHeard), n.RoundTripMS)
 				}
@@ -82,93 +93,26 @@ func (e *env) nodeShowCmd() *cobra.Command {
 	}
 }
 
-func (e *env) nodeUpdateCmd() *cobra.Command {
-	var description, mode string
-	var labels []string
-	var executors int
-	c := &cobra.Command{
-		Use: "update NAME", Short: "Change a node", Example: "  outwork node update a --labels linux,docker --executors 4", Args: exactly(1, "the node's name"), ValidArgsFunction: e.completeNodes,
-		RunE: func(c *cobra.Command, args []string) error {
-			var u api.NodeUpdate
-			if c.Flags().Changed("description") {
-				u.Description = &description
-			}
-			if c.Flags().Changed("mode") {
-				u.Mode = &mode
-			}
-			if c.Flags().Changed("labels") {
-				u.Labels = &labels
-			}
-			if c.Flags().Changed("executors") {
-				u.Executors = &executors
-			}
-			cl, err := e.client()
-			if err != nil {
-				return err
-			}
-			n, err := cl.UpdateNode(c.Context(), args[0], u)
-			if err != nil {
-				return err
-			}
-			return e.show(n, func(w *tabwriter.Writer) { fmt.Fprintf(w, "Changed node %s.\n", n.Name) })
-		},
+// memory says how much an agent has resident.
+func memory(n int64) string {
+	if n == 0 {
+		return "memory not known"
 	}
-	c.Flags().StringVar(&description, "description", "", "what it is")
-	c.Flags().StringVar(&mode, "mode", "", "normal, or exclusive: only work whose label expression it matches")
-	c.Flags().StringSliceVar(&labels, "labels", nil, "its labels, comma separated")
-	c.Flags().IntVar(&executors, "executors", 0, "how much it does at once")
-	return c
+	return fmt.Sprintf("%.1f MB of memory", float64(n)/1e6)
 }
 
-func (e *env) nodeOfflineCmd() *cobra.Command {
-	var o api.NodeOffline
-	c := &cobra.Command{
-		Use: "offline NAME", Short: "Give a node no new work; what runs on it runs on", Example: "  outwork node offline a --reason 'new disk'",
-		Args: exactly(1, "the node's name"), ValidArgsFunction: e.completeNodes,
-		RunE: func(c *cobra.Command, args []string) error {
-			cl, err := e.client()
-			if err != nil {
-				return err
-			}
-			return e.done(cl.NodeOffline(c.Context(), args[0], o), "Took node %s offline: it gets no new work.", args[0])
-		},
-	}
-	c.Flags().StringVar(&o.Reason, "reason", "", "why, for others to read")
-	return c
-}
+func title(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
 
-func (e *env) nodeOnlineCmd() *cobra.Command {
-	return &cobra.Command{
-		Use: "online NAME", Short: "Give a node work again", Example: "  outwork node online a", Args: exactly(1, "the node's name"), ValidArgsFunction: e.completeNodes,
-		RunE: func(c *cobra.Command, args []string) error {
-			cl, err := e.client()
-			if err != nil {
-				return err
-			}
-			return e.done(cl.NodeOnline(c.Context(), args[0]), "Node %s gets work again.", args[0])
-		},
+// finding is a monitor's, for people.
+func finding(h api.Health) string {
+	s := h.Text
+	if h.Level != "good" {
+		s = strings.ToUpper(h.Level) + ": " + s
 	}
-}
-
-func (e *env) nodeLogCmd() *cobra.Command {
-	return &cobra.Command{
-		Use: "log NAME", Short: "Show a node's connection log", Example: "  outwork node log a", Args: exactly(1, "the node's name"), ValidArgsFunction: e.completeNodes,
-		RunE: func(c *cobra.Command, args []string) error {
-			cl, err := e.client()
-			if err != nil {
-				return err
-			}
-			text, err := cl.NodeLog(c.Context(), args[0])
-			if err != nil {
-				return err
-			}
-			if e.json {
-				return e.show(map[string]string{"log": text}, nil)
-			}
-			fmt.Fprint(e.out, text)
-			return nil
-		},
+	if h.Full != nil {
+		s += ", at its limit in " + duration(timeUntil(*h.Full))
 	}
+	return s
 }
 
 func (e *env) nodeTokenCmd() *cobra.Command {

@@ -40,6 +40,12 @@ type Launcher struct{ cfg Config }
 // New returns a Launcher.
 func New(c Config) *Launcher { return &Launcher{c} }
 
+// Check says what is wrong with the settings of n. fault.Invalid.
+func (l *Launcher) Check(n fleet.Node) error {
+	_, err := parse(n)
+	return err
+}
+
 // Launch runs the command of n and returns when it has said something, with text framing when the agent has.
 func (l *Launcher) Launch(ctx context.Context, n fleet.Node, log io.Writer) (wire.Link, error) {
 	if err := ctx.Err(); err != nil {
