@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/token"
 
 	"github.com/outwork-build/outwork/fleet"
 	"github.com/outwork-build/outwork/fleet/monitor"
@@ -20,6 +21,11 @@ func Import(file, text string) (d Document, left []string, err error) {
 	}
 	j := &jcasc{reader: r, doc: &d}
 	j.file(body)
+	for i, line := range r.problems.lines {
+		if at := strings.Index(line, "${"); at >= 0 {
+			r.bad(&token.Position{Line: i + 1, Column: at + 1}, "${…}", "Jenkins puts a value here: write it out, or for a secret where it is")
+		}
+	}
 	if err := r.problems.err(); err != nil {
 		for _, p := range r.problems.List {
 			left = append(left, fmt.Sprintf("%s:%d:%d: %s: %s", file, p.Line, p.Column, p.Path, p.Message))

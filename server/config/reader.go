@@ -17,6 +17,8 @@ type reader struct {
 	problems *Problems
 	anchors  map[string]ast.Node
 	at       map[string]*token.Position // of every value by its path, for what is checked later
+	offered  map[string]bool            // keys that could stand where a mapping stood; nil notes none
+	used     map[string]bool            // keys that stood there
 	budget   int                        // nodes that may still be visited: aliases can make a small file large
 }
 
@@ -173,6 +175,7 @@ func join(path, key string) string {
 // mapping reads a mapping whose keys are known.
 func (r *reader) mapping(n ast.Node, path string, fields ...field) {
 	vs, _ := r.pairs(n, path)
+	r.notice(path, fields, vs)
 	for _, v := range vs {
 		key := v.Key.GetToken().Value
 		sub := join(path, key)
@@ -189,6 +192,25 @@ func (r *reader) mapping(n ast.Node, path string, fields ...field) {
 		}
 		r.note(v.Value, sub)
 		read(v.Value, sub)
+	}
+}
+
+// notice pairs the schema with what a file uses of it.
+func (r *reader) notice(path string, fields []field, vs []*ast.MappingValueNode) {
+	if r.offered == nil {
+		return
+	}
+	var b strings.Builder
+	for _, c := range path { // nodes[3] is as nodes[0]
+		if c < '0' || c > '9' {
+			b.WriteRune(c)
+		}
+	}
+	for _, f := range fields {
+		r.offered[join(b.String(), f.key)] = true
+	}
+	for _, v := range vs {
+		r.used[join(b.String(), v.Key.GetToken().Value)] = true
 	}
 }
 
