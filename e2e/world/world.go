@@ -45,6 +45,7 @@ var binary = sync.OnceValues(func() (string, error) {
 	cmd.Dir = root
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if text, err := cmd.CombinedOutput(); err != nil {
+		os.RemoveAll(dir)
 		return "", fmt.Errorf("go build: %w\n%s", err, text)
 	}
 	return out, nil
