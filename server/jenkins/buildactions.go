@@ -35,7 +35,7 @@ func (c *call) ofBuild(j build.Job, name string) error {
 	case "consoleText":
 		return c.console(b.ID)
 	case "logText":
-		return c.progressive(b.ID)
+		return c.progressive(b)
 	case "artifact":
 		return c.artifact(b.ID)
 	case "wfapi":
@@ -111,7 +111,7 @@ func (c *call) console(id build.ID) error {
 }
 
 // progressive answers with what was written since a byte, and says where to go on and whether there will be more.
-func (c *call) progressive(id build.ID) error {
+func (c *call) progressive(b build.Build) error {
 	form := c.next()
 	if !c.ends() || form != "progressiveText" && form != "progressiveHtml" {
 		return c.noPath()
@@ -120,12 +120,13 @@ func (c *call) progressive(id build.ID) error {
 	if err != nil {
 		return err
 	}
-	l, err := c.Logs.Build(id)
+	l, err := c.Logs.Build(b.ID)
 	if err != nil {
 		return err
 	}
 	defer l.Release()
-	finished := l.Finished() // before the size: after its end a log does not grow
+	// Before the size: after its end a log does not grow. Clients that hear the end ask for the result.
+	finished := b.State == build.Finished && l.Finished()
 	size := l.Size()
 	if start > size {
 		start = 0 // as Jenkins does: the log is not the one that the caller means

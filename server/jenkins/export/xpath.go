@@ -16,7 +16,11 @@ type XPath struct {
 	root *Element
 	at   int
 	s    string
+	left *int // how many elements may still be looked at
 }
+
+// maxVisits bounds the work of an expression: paths within predicates multiply.
+const maxVisits = 20_000_000
 
 // Result is what an expression answers: elements, or a text.
 type Result struct {
@@ -27,7 +31,8 @@ type Result struct {
 
 // Find evaluates an expression on a document. fault.Invalid when it is not of the subset above.
 func Find(root *Element, expr string) (Result, error) {
-	x := &XPath{root: root, s: strings.TrimSpace(expr)}
+	left := maxVisits
+	x := &XPath{root: root, s: strings.TrimSpace(expr), left: &left}
 	r, err := x.expression()
 	if err == nil && x.at < len(x.s) {
 		err = x.wrong("expected the end")
@@ -174,7 +179,7 @@ func (x *XPath) path(from []*Element) (Result, error) {
 		if err != nil {
 			return Result{}, err
 		}
-		if from, err = step(from, name, deep, tests); err != nil {
+		if from, err = x.step(from, name, deep, tests); err != nil {
 			return Result{}, err
 		}
 	}
@@ -201,9 +206,12 @@ func (x *XPath) name() string {
 type test func(e *Element, i, n int) (bool, error)
 
 // step follows one step. Predicates count within one parent.
-func step(from []*Element, name string, deep bool, tests []test) ([]*Element, error) {
+func (x *XPath) step(from []*Element, name string, deep bool, tests []test) ([]*Element, error) {
 	var out []*Element
 	for _, parent := range parents(from, deep) {
+		if *x.left -= 1 + len(parent.Children)*(1+len(tests)); *x.left < 0 {
+			return nil, fault.New(fault.Exhausted, "xpath %q looks at too much: name what you need with tree=", x.s)
+		}
 		var found []*Element
 		for _, c := range parent.Children {
 			if name == "*" || c.Name == name {
@@ -301,7 +309,7 @@ func (x *XPath) predicate() (test, error) {
 		if err == nil {
 			err = x.need(")")
 		}
-		return operand.some(func(s string) bool { return holds(s, part) }), err
+		return x.some(operand, func(s string) bool { return holds(s, part) }), err
 	}
 	return x.comparison()
 }
@@ -313,20 +321,17 @@ func (x *XPath) comparison() (test, error) {
 	}
 	equal := x.take("=")
 	if !equal && !x.take("!=") {
-		return operand.some(func(string) bool { return true }), nil
+		return x.some(operand, func(string) bool { return true }), nil
 	}
 	want, ok, err := x.literal()
 	if err == nil && !ok {
 		err = x.wrong("expected a text in quotes")
 	}
-	return operand.some(func(s string) bool { return (s == want) == equal }), err
+	return x.some(operand, func(s string) bool { return (s == want) == equal }), err
 }
 
-// operand is a relative path, kept as text and followed for each element.
-type operand struct{ path string }
-
-// relative skips a path without following it.
-func (x *XPath) relative() (operand, error) {
+// relative takes the text of a path, without following it.
+func (x *XPath) relative() (string, error) {
 	x.blanks()
 	start := x.at
 	for x.at < len(x.s) && !strings.ContainsRune("]=!,)", rune(x.s[x.at])) {
@@ -334,24 +339,24 @@ func (x *XPath) relative() (operand, error) {
 			continue
 		}
 		if x.s[x.at] == '[' || x.s[x.at] == '(' {
-			return operand{}, x.wrong("no predicates within predicates")
+			return "", x.wrong("no predicates within predicates")
 		}
 		x.at++
 	}
 	path := strings.TrimSpace(x.s[start:x.at])
 	if path == "" || strings.HasPrefix(path, "/") {
-		return operand{}, x.wrong("expected a relative path")
+		return "", x.wrong("expected a relative path")
 	}
-	return operand{path}, nil
+	return path, nil
 }
 
-// some tests whether a value of the operand holds.
-func (o operand) some(holds func(string) bool) test {
+// some tests whether a value at a relative path holds. The path is read again for each element.
+func (x *XPath) some(path string, holds func(string) bool) test {
 	return func(e *Element, _, _ int) (bool, error) {
-		x := &XPath{s: o.path}
-		r, err := x.path([]*Element{e})
-		if err == nil && x.at < len(x.s) {
-			err = x.wrong("expected the end")
+		inner := &XPath{s: path, left: x.left}
+		r, err := inner.path([]*Element{e})
+		if err == nil && inner.at < len(inner.s) {
+			err = inner.wrong("expected the end")
 		}
 		if err != nil {
 			return false, err
