@@ -184,7 +184,8 @@ var calls = map[string]string{
 	"list-nodes": "Nodes", "get-node": "Node", "update-node": "UpdateNode", "delete-node": "DeleteNode", "node-offline": "NodeOffline",
 	"create-node": "CreateNode", "node-disconnect": "DisconnectNode", "node-reconnect": "ReconnectNode", "order-nodes": "OrderNodes",
 	"list-node-records": "NodeHistory", "get-node-series": "NodeSeries", "examine-node": "ExamineNode", "test-node": "TestNode",
-	"node-online": "NodeOnline", "get-node-log": "NodeLog", "list-queue": "Queue", "why": "Why",
+	"node-online": "NodeOnline", "get-node-log": "NodeLog", "list-queue": "Queue", "why": "Why", "explain": "Explain",
+	"get-config": "ConfigState", "export-config": "ConfigExport", "plan-config": "ConfigPlan", "apply-config": "ConfigApply", "reload-config": "ConfigReload", "undo-config": "ConfigUndo",
 	"create-join-token": "CreateJoinToken", "join": "Join", "check-pipeline": "Check", "backup": "Backup", "events": "Events",
 }
 
