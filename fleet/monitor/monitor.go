@@ -1,7 +1,8 @@
 // Package monitor judges how machines feel: the six fleet.Monitors, their limits, and a day of history for small graphs.
 //
 //	name          value                          bad                                   unless said otherwise
-//	disk          bytes free at the remote root  below 1 GiB (warning below 2 GiB)     offline
+//	disk          bytes free at the remote root  below 1 GiB, and 20 % of all;         offline
+//	                                             a warning below twice that
 //	temp          bytes free for temporary files the same                              offline
 //	swap          bytes of swap free             below 256 MiB and 20 % of all         warn
 //	clock         milliseconds ahead of us       off by more than 5000                 warn

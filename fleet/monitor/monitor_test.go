@@ -371,3 +371,15 @@ func TestProperties(t *testing.T) {
 		}
 	})
 }
+
+// A file system that is smaller than the usual threshold is bad when little of it is left, unless somebody says otherwise. S1-69
+func TestSmallFileSystems(t *testing.T) {
+	w := &watch{t: t, set: newSet(t, nil), now: start()}
+	w.feel(func(s *fleet.Sample) { s.Vitals.Temp = agent.Space{Path: "/tmp", Free: 400 << 20, Total: 500 << 20} })
+	w.want(Temp, fleet.Good, "")
+	w.feel(func(s *fleet.Sample) { s.Vitals.Temp = agent.Space{Path: "/tmp", Free: 90 << 20, Total: 500 << 20} })
+	w.want(Temp, fleet.Bad, fleet.TakeOff)
+	w = &watch{t: t, set: newSet(t, map[string]fleet.Limit{Temp: {Bad: gib}}), now: start()}
+	w.feel(func(s *fleet.Sample) { s.Vitals.Temp = agent.Space{Path: "/tmp", Free: 400 << 20, Total: 500 << 20} })
+	w.want(Temp, fleet.Bad, fleet.TakeOff)
+}

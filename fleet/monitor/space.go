@@ -32,8 +32,6 @@ func (m space) Judge(before fleet.Verdict, s fleet.Sample, limit fleet.Limit) (f
 		return before, errUnmeasured
 	}
 	limit.Action = cmp.Or(limit.Action, fleet.TakeOff)
-	limit.Bad = cmp.Or(limit.Bad, 1<<30)
-	limit.Warn = cmp.Or(limit.Warn, 2*limit.Bad)
 	sp := m.of(&s.Vitals)
 	if sp.Age > hung {
 		return m.hangs(before, s, sp, limit), nil
@@ -41,6 +39,8 @@ func (m space) Judge(before fleet.Verdict, s fleet.Sample, limit fleet.Limit) (f
 	if sp.Free < 0 || sp.Total <= 0 {
 		return before, errUnmeasured
 	}
+	limit.Bad = cmp.Or(limit.Bad, min(1<<30, sp.Total/5)) // a small file system is not always full
+	limit.Warn = cmp.Or(limit.Warn, 2*limit.Bad)
 	v := fleet.Verdict{Value: float64(sp.Free), Text: fmt.Sprintf("%s of %s free on %s", size(sp.Free), size(sp.Total), sp.Path)}
 	f := forecastOf(before.State)
 	f.add(s.At, v.Value)
