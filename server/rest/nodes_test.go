@@ -122,6 +122,7 @@ func TestTheLifeOfANode(t *testing.T) {
 // What a node cannot be is refused with the field and what to do.
 func TestWhatANodeCannotBe(t *testing.T) {
 	f := servertest.New(t, "linux")
+	f.Online()
 	c, ctx := f.Client, f.Context()
 	create := func(n api.NodeCreate) error { _, err := c.CreateNode(ctx, n); return err }
 	kind(t, create(api.NodeCreate{Name: "a/b"}), fault.Invalid, "not allowed")

@@ -180,7 +180,7 @@ func (e *env) comeUp(ctx context.Context, cl *client.Client, name string, timeou
 		done = func() { stop(); <-following }
 		go func() {
 			defer close(following)
-			e.copyLog(followed, cl, name, e.err)
+			e.showLog(followed, cl, name, e.err)
 		}()
 	}
 	err := e.awaitNodes(ctx, cl, []string{name}, func(n api.Node) (bool, error) {
@@ -199,8 +199,8 @@ func (e *env) comeUp(ctx context.Context, cl *client.Client, name string, timeou
 	return errors.Join(err, problem)
 }
 
-// copyLog copies a node's log, indented, until ctx ends.
-func (e *env) copyLog(ctx context.Context, cl *client.Client, name string, w io.Writer) {
+// showLog copies a node's log, indented, until ctx ends.
+func (e *env) showLog(ctx context.Context, cl *client.Client, name string, w io.Writer) {
 	r, err := cl.FollowNodeLog(ctx, name)
 	if err != nil {
 		return
