@@ -52,7 +52,7 @@ func (n *nodes) itemID(a step.Address) queue.ItemID {
 
 func (n *nodes) item(id queue.ItemID, r step.Request) queue.Item {
 	it := queue.Item{ID: id, Label: r.Label, Build: n.u.id, Title: title(n.u.id, r.Stage), Priority: n.u.job.Priority,
-		Affinity: string(n.u.id.Job) + "/" + r.Label, Policy: r.Policy, Waiting: n.u.r.c.Now().UTC()}
+		Affinity: string(n.u.id.Job) + "/" + r.Label, Work: string(n.u.id.Job) + "/" + r.Label + "/" + r.Stage, Policy: r.Policy, Waiting: n.u.r.c.Now().UTC()}
 	if it.Policy == "" {
 		it.Policy = agent.Hold
 	}

@@ -173,6 +173,7 @@ func New(mux *http.ServeMux, cfg Config) huma.API {
 	s.logs()
 	s.nodes()
 	s.queue()
+	s.explanations()
 	s.agents()
 	s.admin(mux)
 	s.configuration()

@@ -18,6 +18,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/outwork-build/outwork/agent/serve"
 	"github.com/outwork-build/outwork/api/client"
 	"github.com/outwork-build/outwork/internal/fault"
 	"github.com/outwork-build/outwork/internal/version"
@@ -62,9 +63,12 @@ type errUsage struct{ error }
 func exitCode(err error) int {
 	var result errResult
 	var usage errUsage
+	var agent serve.Exit
 	switch {
 	case err == nil:
 		return exitOK
+	case errors.As(err, &agent):
+		return int(agent)
 	case errors.As(err, &result):
 		return exitFailed
 	case errors.As(err, &usage):
@@ -205,7 +209,7 @@ func (e *env) root() *cobra.Command {
 		}
 	}
 	add("run", e.runCmd(), e.serverCmd(), e.agentCmd())
-	add("ask", e.loginCmd(), e.logoutCmd(), e.whoamiCmd(), e.jobCmd(), e.buildCmd(), e.nodeCmd(), e.queueCmd(),
+	add("ask", e.loginCmd(), e.logoutCmd(), e.whoamiCmd(), e.jobCmd(), e.buildCmd(), e.nodeCmd(), e.queueCmd(), e.explainCmd(),
 		e.tokenCmd(), e.userCmd(), e.pipelineCmd(), e.adminCmd(), e.configCmd())
 	root.AddCommand(e.jenkinsCmds()...)
 	root.AddCommand(e.versionCmd(), &cobra.Command{Use: "exit-codes", Short: "What the exit codes mean", Long: exitCodes})
