@@ -28,7 +28,7 @@ var implementations = []string{"fleet/launch", "cas", "wire", "pipeline/step", "
 var shared = map[string][]string{
 	"cas":           {"tree", "castest", "memory"},
 	"wire":          {"mux", "rpc", "wiretest"},
-	"agent":         {"ant", "host", "remote", "agenttest"},
+	"agent":         {"ant", "host", "remote", "update", "agenttest"},
 	"pipeline/step": {"steptest", "executor"},
 	"store":         {"storetest"},
 	"fleet/launch":  {"launchtest"},

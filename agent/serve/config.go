@@ -53,6 +53,11 @@ type Config struct {
 	Retry bool          // go on dialling also after a refusal that only a person can undo
 	Drain time.Duration // when asked to end, wait at most that long for open leases, taking no new ones; 0 does not wait
 
+	NoUpdate   bool          // stay with this program although the controller hands out another
+	UpdateWait time.Duration // how long the controller's agent may take to reach it, before this program goes on; 0 is one minute
+	Argv       []string      // that this process was started with, for the program that takes its place; nil never updates
+	Verb       string        // that stands before the flags in Argv: "agent" for the whole of Outwork
+
 	Heartbeat  time.Duration // 0 is the controller's
 	MinBackoff time.Duration // upper bound of the first pause between two attempts; 0 is 1 s
 	MaxBackoff time.Duration // upper bound of every pause; 0 is 25 s, so that all agents are back within 30 s
@@ -97,6 +102,8 @@ func (c *Config) Bind(fs *flag.FlagSet, getenv func(string) string) error {
 	b.flag(&c.Text, "text", "with --stdio: speak in lines of text, for a channel that is a terminal or telnet")
 	b.flag(&c.Once, "once", "end when the connection ends instead of dialling again")
 	b.flag(&c.Retry, "retry", "go on dialling also when the credential is refused")
+	b.flag(&c.NoUpdate, "no-update", "stay with this program although the controller hands out another")
+	b.duration(&c.UpdateWait, "update-wait", "go back to this program when the controller's has not reached it within this `time`; default 1m")
 	b.duration(&c.Drain, "drain", "when asked to end, take no new work and wait at most this `time` for running work")
 	return b.err
 }
@@ -107,9 +114,14 @@ type binder struct {
 	err    error // the first bad environment variable
 }
 
+// variable of the environment that stands for a flag.
+func variable(flag string) string {
+	return "OUTWORK_" + strings.ReplaceAll(strings.ToUpper(flag), "-", "_")
+}
+
 // env sets the flag's value from its variable.
 func (b *binder) env(name string) {
-	variable := "OUTWORK_" + strings.ToUpper(name)
+	variable := variable(name)
 	v := b.getenv(variable)
 	if v == "" || b.err != nil {
 		return

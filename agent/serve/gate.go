@@ -91,6 +91,21 @@ func (g *gate) drain(limit time.Duration, leave func(context.Context, time.Durat
 	return true
 }
 
+// shutIdle shuts the gate if no lease is open, and reports whether.
+func (g *gate) shutIdle(ctx context.Context, log *slog.Logger) bool {
+	if g.busy(ctx, log) {
+		return false
+	}
+	g.shut()
+	if !g.busy(ctx, log) {
+		return true
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.closing = false
+	return false
+}
+
 func (g *gate) shut() {
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -24,9 +24,12 @@ const (
 
 // ExitCode is the exit code for what Run returned.
 func ExitCode(err error) int {
+	var took Exit
 	switch {
 	case err == nil:
 		return ExitOK
+	case errors.As(err, &took):
+		return int(took)
 	case final(err):
 		return ExitRefused
 	}
@@ -48,6 +51,10 @@ Each flag can be given as an environment variable too: OUTWORK_URL for --url, an
 The log goes to stderr. On SIGTERM the agent ends; the steps it has started run on and are found again by the next agent over the
 same folder.
 
+As a service of the machine (systemd, launchd, Windows), also several with a name each:
+  outwork-agent install --name gpu-7 --url https://ci.example.org --token owj_…
+  outwork-agent status|stop|start|restart|uninstall --name gpu-7
+
 Exit codes: 0 asked to end, 1 failed, 2 bad usage or refused by the controller.
 
 Flags:
@@ -55,7 +62,12 @@ Flags:
 
 // Main is the whole of the program outwork-agent: it ends with SIGINT or SIGTERM and returns the exit code.
 func Main(args []string, getenv func(string) string, stdout, stderr io.Writer) int {
-	c := Config{Version: version.String(), Logger: slog.New(slog.NewTextHandler(stderr, nil))}
+	return MainUntil(context.Background(), "", args, getenv, stdout, stderr)
+}
+
+// MainUntil is Main that ends with ctx too. verb stands before the flags where the program is the whole of Outwork.
+func MainUntil(ctx context.Context, verb string, args []string, getenv func(string) string, stdout, stderr io.Writer) int {
+	c := Config{Verb: verb, Argv: os.Args, Version: version.String(), Logger: slog.New(slog.NewTextHandler(stderr, nil))}
 	fs := flag.NewFlagSet("outwork-agent", flag.ContinueOnError)
 	fs.SetOutput(io.Discard)
 	fs.Usage = func() {}
@@ -83,7 +95,7 @@ func Main(args []string, getenv func(string) string, stdout, stderr io.Writer) i
 	if err := c.Arguments(fs.Args()); err != nil {
 		return complain(stderr, err)
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := Run(ctx, c); err != nil {
 		return complain(stderr, err)

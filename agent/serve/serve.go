@@ -9,6 +9,7 @@ import (
 
 	"github.com/outwork-build/outwork/agent"
 	"github.com/outwork-build/outwork/agent/remote"
+	"github.com/outwork-build/outwork/agent/update"
 	"github.com/outwork-build/outwork/internal/fault"
 	"github.com/outwork-build/outwork/internal/lifecycle"
 	"github.com/outwork-build/outwork/wire"
@@ -37,11 +38,26 @@ func Run(ctx context.Context, c Config) error {
 	if len(c.Ignored) > 0 {
 		c.Logger.Warn("options of Jenkins' agent that mean nothing here", "ignored", c.Ignored)
 	}
-	a := &program{cfg: c, up: &uplink{}, pause: newPause(c)}
+	u := updater(c)
+	for {
+		err := once(ctx, c, u)
+		if !errors.Is(err, errUpdate) {
+			return err
+		}
+		if again, err := exchange(ctx, u, c.Logger); !again {
+			return err
+		}
+	}
+}
+
+// once is the agent, until it ends or is to make way for another program.
+func once(ctx context.Context, c Config, u *update.Updater) error {
+	a := &program{cfg: c, up: &uplink{}, pause: newPause(c), updates: u}
 	machine, err := c.Machine(c, newStore(a.up))
 	if err != nil {
-		return fmt.Errorf("open machine: %w", err)
+		return fmt.Errorf("open machine: %w", inUse(c, err))
 	}
+	hold(c)
 	a.gate = newGate(machine)
 	// The machine ends after the conversation, which at its end may still wait for leases.
 	var g lifecycle.Group
@@ -58,7 +74,8 @@ type program struct {
 	pause    *pause
 	instance string
 	cred     *credential
-	joined   bool // the token was used
+	joined   bool            // the token was used
+	updates  *update.Updater // nil: never
 }
 
 func (a *program) run(ctx context.Context) (err error) {
@@ -89,13 +106,17 @@ type ending struct {
 	retryAfter time.Duration // dictated by the controller; 0 is nothing
 	greeted    bool          // the two ends have spoken
 	settled    bool          // there was a connection worth the name
+	update     bool          // a better program has been fetched, and nothing runs here
 }
 
 func (a *program) keepDialling(ctx context.Context) error {
 	for {
 		e := a.converse(ctx, a.dial)
-		if ctx.Err() != nil {
+		if ctx.Err() != nil || (e.greeted && update.OnTrial()) {
 			return nil
+		}
+		if e.update {
+			return errUpdate
 		}
 		if a.cfg.Once {
 			return e.err
@@ -179,6 +200,9 @@ func (a *program) converse(ctx context.Context, open func(context.Context) (wire
 		}
 		return e
 	}
+	if update.OnTrial() {
+		a.gate.shut()
+	}
 	s, err := remote.Answer(ctx, link, a.gate, remote.Options{Name: a.name(), Version: a.cfg.Version, Heartbeat: a.cfg.Heartbeat, Logger: a.cfg.Logger})
 	if err != nil {
 		return ending{err: err}
@@ -202,18 +226,35 @@ func (a *program) name() string {
 
 // stay waits for the end of the connection.
 func (a *program) stay(ctx context.Context, s *remote.Served) ending {
-	select {
-	case <-s.Done():
-		return ending{err: goodOrder(s.Err())}
-	case d := <-s.Drained():
-		a.cfg.Logger.Info("asked to come back later", "after", d.RetryAfter, "reason", d.Reason)
-		a.farewell(ctx, s)
-		return ending{retryAfter: d.RetryAfter}
-	case <-ctx.Done():
-		if a.gate.drain(a.cfg.Drain, s.Leave, s.Done(), a.cfg.Logger) {
-			a.farewell(context.WithoutCancel(ctx), s)
+	if trial, err := update.Prove(); trial {
+		a.leave(ctx, s)
+		return ending{err: err}
+	}
+	look, done := context.WithCancel(ctx)
+	fetched, looked := a.lookForUpdate(look)
+	defer func() { done(); <-looked }()
+	var idle <-chan struct{} // once a better program is here
+	for {
+		select {
+		case <-fetched:
+			fetched, idle = nil, a.gate.closed
+		case <-idle:
+		case <-s.Done():
+			return ending{err: goodOrder(s.Err())}
+		case d := <-s.Drained():
+			a.cfg.Logger.Info("asked to come back later", "after", d.RetryAfter, "reason", d.Reason)
+			a.farewell(ctx, s)
+			return ending{retryAfter: d.RetryAfter}
+		case <-ctx.Done():
+			if a.gate.drain(a.cfg.Drain, s.Leave, s.Done(), a.cfg.Logger) {
+				a.farewell(context.WithoutCancel(ctx), s)
+			}
+			return ending{}
 		}
-		return ending{}
+		if a.gate.shutIdle(ctx, a.cfg.Logger) {
+			a.leave(ctx, s)
+			return ending{update: true}
+		}
 	}
 }
 

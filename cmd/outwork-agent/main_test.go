@@ -12,7 +12,7 @@ const module = "github.com/outwork-build/outwork/"
 
 // linked are the packages of this module that the agent may link.
 var linked = []string{
-	"agent", "agent/ant", "agent/host", "agent/host/shim", "agent/remote", "agent/serve",
+	"agent", "agent/ant", "agent/host", "agent/host/shim", "agent/remote", "agent/serve", "agent/service", "agent/update",
 	"api", "api/agentpb",
 	"cas", "cas/remote", "cas/tree",
 	"cmd/outwork-agent",
