@@ -47,9 +47,10 @@ func awaitFile(t *testing.T, m agent.Machine, n *step.Node, name string) {
 }
 
 // The controller stops in the middle of a script and starts again: the script runs once, its output comes once.
+// The shell does not trace: it writes a trace in pieces, and a stop within a line ends that line.
 func TestControllerRestartsDuringAScript(t *testing.T) {
 	w := hosttest.New(t)
-	p, n := process(w, "echo begin >> starts; echo one; touch ready; until [ -e go ]; do sleep 0.02; done; echo two; cat starts")
+	p, n := process(w, "#!/bin/sh\necho begin >> starts; echo one; touch ready; until [ -e go ]; do sleep 0.02; done; echo two; cat starts")
 	ctx, stop := context.WithCancelCause(t.Context())
 	stopped := errors.New("the controller stops")
 	go func() {
