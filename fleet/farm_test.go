@@ -95,6 +95,7 @@ type machine struct {
 	boot     string
 	open     []agent.Lease
 	closed   []agent.Lease
+	beats    int             // heartbeats so far
 	named    [][]agent.Lease // in each heartbeat
 	answered []agent.Heard   // in each heartbeat
 	silent   bool            // heartbeats are not answered
@@ -111,9 +112,10 @@ func (m *machine) Describe(context.Context) (agent.Description, error) {
 
 func (m *machine) Renew(ctx context.Context, held []agent.Lease, answered agent.Heard) ([]agent.Lease, agent.Heard, agent.Vitals, error) {
 	m.mu.Lock()
+	m.beats++
 	m.named = append(m.named, held)
 	m.answered = append(m.answered, answered)
-	heard := agent.Heard(len(m.named))
+	heard := agent.Heard(m.beats)
 	slow := m.slow
 	silent, open, feels := m.silent, slices.Clone(m.open), m.feels
 	if !feels.Clock.IsZero() {
@@ -252,9 +254,12 @@ func (k *keeper) Renewed(_ context.Context, r fleet.Renewal) []agent.Lease {
 	return slices.Clone(k.garbage)
 }
 
+// tb is one level down, so that Log is the Roster's.
+type tb struct{ testing.TB }
+
 // world is a roster at work in a synctest bubble.
 type world struct {
-	*testing.T
+	tb
 	*fleet.Roster
 	store    *store
 	launcher *launcher
@@ -274,9 +279,9 @@ func run(t *testing.T, f func(w *world)) {
 	})
 }
 
-func newWorld(t *testing.T) *world {
+func newWorld(t testing.TB) *world {
 	return &world{
-		T: t, store: &store{}, keeper: &keeper{}, conns: make(chan *conn, 1000),
+		tb: tb{t}, store: &store{}, keeper: &keeper{}, conns: make(chan *conn, 1000),
 		launcher: &launcher{machines: map[fleet.NodeName]*machine{}, running: map[fleet.NodeName]int{}, arrivals: make(chan *machine)},
 	}
 }
