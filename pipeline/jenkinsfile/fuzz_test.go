@@ -162,7 +162,7 @@ func TestHostile(t *testing.T) {
 			} else {
 				_ = fmt.Sprint(err)
 			}
-			if took := time.Since(begun); took > 10*time.Second {
+			if took := time.Since(begun); took > time.Minute { // what is quadratic takes hours at this size
 				t.Errorf("took %v", took)
 			}
 		})
