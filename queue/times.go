@@ -22,9 +22,9 @@ type NodeTimes struct {
 }
 
 const (
-	timedRuns  = 5  // of a work on a node
-	timedNodes = 16 // of a work
-	speedStep  = 0.2
+	timedRuns  = 5   // of a work on a node
+	timedNodes = 16  // of a work
+	speedStep  = 0.2 // of the way to what a run says
 	speedLimit = 3.0 // of the logarithm: about 20 times as fast or slow
 )
 
@@ -89,12 +89,12 @@ func (t *times) learn(work string, n fleet.NodeName, took time.Duration) *WorkTi
 	old, _ := t.works.get(work)
 	w := old.with(work, n, max(took, time.Millisecond))
 	t.works.put(work, w)
-	t.compare(w, n)
+	t.compare(w)
 	return w
 }
 
-// compare learns the speed of a node from a work that others have done, too.
-func (t *times) compare(w *WorkTimes, n fleet.NodeName) {
+// compare learns the speed of nodes from a work that several have done.
+func (t *times) compare(w *WorkTimes) {
 	if len(w.Nodes) < 2 {
 		return
 	}
@@ -103,20 +103,25 @@ func (t *times) compare(w *WorkTimes, n fleet.NodeName) {
 	for _, x := range w.Nodes {
 		all = append(all, x.typical())
 	}
-	here := math.Log(float64(median(all)) / float64(w.on(n)))
+	ordinary := float64(median(all))
 	if t.speeds == nil {
 		t.speeds = map[fleet.NodeName]float64{}
 	}
-	speed := t.speeds[n] + speedStep*(here-t.speeds[n])
-	t.speeds[n] = max(-speedLimit, min(speed, speedLimit))
+	for i, x := range w.Nodes {
+		speed := t.speeds[x.Node]
+		speed += speedStep * (math.Log(ordinary/float64(all[i])) - speed)
+		t.speeds[x.Node] = max(-speedLimit, min(speed, speedLimit))
+	}
 }
 
 // restore takes what a ledger has kept. The speeds follow again from the works.
 func (t *times) restore(all []WorkTimes) {
 	for _, w := range all {
 		t.works.put(w.Work, &w)
-		for _, x := range w.Nodes {
-			t.compare(&w, x.Node)
+		for _, x := range w.Nodes { // as often as it ran, as far as that is known
+			for range x.Last {
+				t.compare(&w)
+			}
 		}
 	}
 }
