@@ -32,6 +32,8 @@ const (
 	// up no other.
 	callWindow = 1 << 20
 	connWindow = 4 << 20
+
+	readBuffer = 4 << 10 // of each connection: a controller has a thousand. What is larger is read past it
 )
 
 // handlerGrace is how long Close waits for handlers whose context has ended. One that hangs (a dead mount) must not keep the
@@ -117,6 +119,7 @@ func serverOptions(c Config, live *calls) []grpc.ServerOption {
 		grpc.MaxHeaderListSize(maxHeaders),
 		grpc.InitialWindowSize(callWindow),
 		grpc.InitialConnWindowSize(connWindow),
+		grpc.ReadBufferSize(readBuffer),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: forever, Timeout: forever}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: time.Minute}),
 		grpc.UnaryInterceptor(live.unary),
@@ -134,6 +137,7 @@ func clientOptions(s *mux.Session) []grpc.DialOption {
 		grpc.WithIdleTimeout(0),
 		grpc.WithInitialWindowSize(callWindow),
 		grpc.WithInitialConnWindowSize(connWindow),
+		grpc.WithReadBufferSize(readBuffer),
 		grpc.WithMaxHeaderListSize(maxHeaders),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(MaxMessage), grpc.MaxCallSendMsgSize(MaxMessage)),
 		grpc.WithUnaryInterceptor(client{s}.unary),

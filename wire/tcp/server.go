@@ -159,17 +159,17 @@ func (s *Server) greet(ctx context.Context, raw net.Conn) (*link, string, error)
 
 // secure does the TLS handshake, if TLS is served and the client begins one.
 func (s *Server) secure(ctx context.Context, raw net.Conn) (net.Conn, *bufio.Reader, error) {
-	in := bufio.NewReaderSize(raw, buffer)
 	if s.cfg.TLS == nil {
-		return raw, in, nil
+		return raw, bufio.NewReaderSize(raw, buffer), nil
 	}
+	in := bufio.NewReaderSize(raw, 16) // lives as long as the link
 	first, err := in.Peek(1)
 	if err != nil {
 		return nil, nil, fault.New(fault.Unavailable, "it said nothing: %w", err)
 	}
 	const handshake = 22 // RFC 8446 §5.1
 	if first[0] != handshake {
-		return raw, in, nil
+		return raw, bufio.NewReaderSize(in, buffer), nil
 	}
 	t := tls.Server(&peeked{Conn: raw, in: in}, s.cfg.TLS)
 	if err := t.HandshakeContext(ctx); err != nil {
