@@ -3,6 +3,7 @@ package cli
 import (
 	"cmp"
 	"flag"
+	"os"
 
 	"github.com/spf13/cobra"
 
@@ -21,7 +22,7 @@ func (e *env) agentArgs(args []string) []string {
 }
 
 func (e *env) agentCmd() *cobra.Command {
-	cfg := serve.Config{Version: version.String()}
+	cfg := serve.Config{Argv: os.Args, Verb: "agent", Version: version.String()}
 	var logs logFlags
 	fs := flag.NewFlagSet("agent", flag.ContinueOnError)
 	bad := cfg.Bind(fs, e.getenv)
@@ -50,5 +51,6 @@ func (e *env) agentCmd() *cobra.Command {
 	}
 	c.Flags().AddGoFlagSet(fs)
 	logs.add(c, "info")
+	c.AddCommand(e.agentServiceCmds()...)
 	return c
 }
