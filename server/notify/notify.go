@@ -184,6 +184,7 @@ func (s *Service) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-timer.C:
+			s.watch.Observe(s.cfg.Now(), s.cfg.Nodes.Snapshot()) // nodes that were waited for are missed without a signal
 		case <-nodes:
 			s.watch.Observe(s.cfg.Now(), s.cfg.Nodes.Snapshot())
 		case <-set:

@@ -463,6 +463,40 @@ func TestWhatIsNotDeliveredSurvives(t *testing.T) {
 	})
 }
 
+// TestANodeThatDoesNotComeBackIsMissed: it was online before the controller's restart, and nothing happens afterwards.
+func TestANodeThatDoesNotComeBackIsMissed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &farm{nodes: fleetOf(time.Now(), true, "a")}
+		set := Settings{Webhooks: []Webhook{{Name: "x", Interest: Interest{Nodes: []string{WentOffline}}}}}
+		n := service(t, f, set)
+		n.load(time.Now())
+		n.watch.Observe(time.Now(), f.Snapshot())
+		n.save()
+		f.nodes = []fleet.Status{{Node: fleet.Node{Name: "a"}, State: fleet.Offline, Cause: &fleet.OfflineCause{Kind: fleet.CauseNew, Text: "This agent has not connected yet."}}}
+		again, err := New(n.cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		again.Set(set)
+		told := make(chan time.Time, 10)
+		again.deliver = func(context.Context, Settings, *delivery) error { told <- time.Now(); return nil }
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		began := time.Now()
+		go func() { ended <- again.Run(ctx) }()
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		cancel()
+		<-ended
+		if len(told) != 1 {
+			t.Fatalf("told %d times", len(told))
+		}
+		if after := (<-told).Sub(began); after < 2*time.Minute || after > 3*time.Minute {
+			t.Errorf("told after %v", after)
+		}
+	})
+}
+
 func TestOneSlowChannelDoesNotHoldTheOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &farm{nodes: fleetOf(time.Now(), true, "a")}
