@@ -15,6 +15,7 @@ import (
 	"github.com/outwork-build/outwork/agent/host"
 	"github.com/outwork-build/outwork/agent/remote"
 	"github.com/outwork-build/outwork/fleet"
+	"github.com/outwork-build/outwork/fleet/retain"
 	"github.com/outwork-build/outwork/queue"
 	"github.com/outwork-build/outwork/queue/memory"
 	"github.com/outwork-build/outwork/wire"
@@ -98,6 +99,7 @@ func newReal(t *testing.T, nodes ...fleet.NodeName) *real {
 	log := slog.New(slog.NewTextHandler(t.Output(), nil))
 	roster, err := fleet.New(fleet.Config{
 		Store: &noStore{}, Launchers: map[string]fleet.Launcher{"test": m}, Heartbeat: 200 * time.Millisecond, MinBackoff: 20 * time.Millisecond, Log: log,
+		Retention: retain.New,
 		Connect: func(ctx context.Context, l wire.Link, n fleet.Node) (fleet.Conn, error) {
 			return remote.Connect(ctx, l, remote.Options{Name: "controller"})
 		},
@@ -109,6 +111,7 @@ func newReal(t *testing.T, nodes ...fleet.NodeName) *real {
 	if err != nil {
 		t.Fatal(err)
 	}
+	roster.Heed(q)
 	background(roster.Run)
 	background(q.Run)
 	for _, n := range nodes {
