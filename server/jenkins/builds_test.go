@@ -151,7 +151,6 @@ func TestQueueItems(t *testing.T) {
 	}
 	f.Stop()
 	f.Start()
-	c.Farm = f
 	if again := c.json(second + "api/json"); again["id"] != c.json(second + "api/json")["id"] || again["executable"] != nil {
 		t.Errorf("after a restart: %v", again)
 	}

@@ -218,30 +218,6 @@ func reason(cause *fleet.OfflineCause, offline bool) string {
 	return cause.Text
 }
 
-var monitors = []string{"SwapSpaceMonitor", "TemporarySpaceMonitor", "DiskSpaceMonitor", "ArchitectureMonitor", "ResponseTimeMonitor", "ClockMonitor"}
-
-// monitorData has Jenkins' six monitors; those that are not known are null.
-func monitorData(st fleet.Status) *export.Bean {
-	known := map[string]any{}
-	if st.Machine.OS != "" {
-		known["ArchitectureMonitor"] = fmt.Sprintf("%s (%s)", systems[st.Machine.OS], st.Machine.Arch)
-		if systems[st.Machine.OS] == "" {
-			known["ArchitectureMonitor"] = fmt.Sprintf("%s (%s)", st.Machine.OS, st.Machine.Arch)
-		}
-	}
-	if st.RoundTrip > 0 {
-		known["ResponseTimeMonitor"] = (&export.Bean{Class: "hudson.node_monitors.ResponseTimeMonitor$Data"}).
-			Show(5, "timestamp", ms(st.LastHeard)).Show(5, "average", st.RoundTrip.Milliseconds())
-	}
-	b := &export.Bean{}
-	for _, m := range monitors {
-		b.Show(5, "hudson.node_monitors."+m, known[m])
-	}
-	return b
-}
-
-var systems = map[string]string{"linux": "Linux", "windows": "Windows", "darwin": "Mac OS X"}
-
 // nodePage is the path of a node's page.
 func nodePage(n fleet.NodeName) string { return "/nodes/" + url.PathEscape(string(n)) }
 

@@ -6,9 +6,11 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/outwork-build/outwork/build"
 	"github.com/outwork-build/outwork/fleet"
+	"github.com/outwork-build/outwork/server"
 	"github.com/outwork-build/outwork/server/servertest"
 )
 
@@ -62,7 +64,7 @@ func TestToggleOffline(t *testing.T) {
 	}
 	f.Stop()
 	f.Start()
-	c.Farm = f
+	f.Await("the node again", func() bool { _, found := f.Roster().Node("n1"); return found })
 	if n := c.json("/computer/n1/api/json"); n["offlineCauseReason"] != "größere Platte" {
 		t.Errorf("after a restart: %v", n)
 	}
@@ -203,7 +205,7 @@ func TestTheBuiltInNode(t *testing.T) {
 	}
 }
 
-// S1-02: a node more changes nothing of the jobs. Labels count their nodes' executors; S1-73: architecture is shown.
+// S1-02: a node more changes nothing of the jobs. Labels count their nodes' executors.
 func TestLabels(t *testing.T) {
 	f := servertest.New(t, "linux docker", "linux")
 	f.Online()
@@ -225,16 +227,40 @@ func TestLabels(t *testing.T) {
 	if got := fmt.Sprint(load["totalExecutors"]); got != "map[hour:map[latest:4] min:map[latest:4] sec10:map[latest:4]]" {
 		t.Errorf("load %s", got)
 	}
-	m := c.json("/computer/n1/api/json")["monitorData"].(map[string]any)
-	if len(m) != 6 || !strings.Contains(fmt.Sprint(m["hudson.node_monitors.ArchitectureMonitor"]), "(") {
-		t.Errorf("monitors %v", m)
-	}
 	if text := c.get("/prometheus/"); !strings.Contains(text, `default_jenkins_nodes_online{node="n2"} 1`) || !strings.Contains(text, `default_jenkins_executors_online{label="linux"} 4`) {
 		t.Errorf("%s", text)
 	}
 	c.post("/computer/doCreateItem?name=more&json={}")
 	if after := c.get("/job/j/api/json"); after != before {
 		t.Errorf("a node more changed a job:\n%s\n%s", before, after)
+	}
+}
+
+// S1-71, S1-72, S1-73: what is measured of a node stands under the names of Jenkins' monitors.
+func TestMonitorData(t *testing.T) {
+	cfg := servertest.Config(t)
+	cfg.Nodes = []server.Local{{Name: "n1", Executors: 1}}
+	cfg.Heartbeat = 50 * time.Millisecond
+	f := servertest.Start(t, cfg)
+	f.Online()
+	c := admin(f)
+	const of = "hudson.node_monitors."
+	f.Await("all six monitors", func() bool {
+		m := c.json("/computer/n1/api/json")["monitorData"].(map[string]any)
+		for _, v := range m {
+			if v == nil {
+				return false
+			}
+		}
+		return len(m) == 6
+	})
+	m := c.json("/computer/n1/api/json")["monitorData"].(map[string]any)
+	disk, swap := m[of+"DiskSpaceMonitor"].(map[string]any), m[of+"SwapSpaceMonitor"].(map[string]any)
+	if disk["path"] == "" || disk["size"].(float64) <= 0 || disk["totalSize"].(float64) < disk["size"].(float64) || swap["totalPhysicalMemory"].(float64) <= 0 {
+		t.Errorf("disk %v, swap %v", disk, swap)
+	}
+	if _, ok := m[of+"ClockMonitor"].(map[string]any)["diff"].(float64); !ok || !strings.Contains(fmt.Sprint(m[of+"ArchitectureMonitor"]), "(") {
+		t.Errorf("%v", m)
 	}
 }
 
