@@ -95,7 +95,8 @@ type item struct {
 	heldAt time.Duration
 	opened bool // the agent has listed it as open
 
-	openedAt time.Duration // as Opened told; 0 is never, or before the controller started
+	timed    bool          // Opened was told, by this controller
+	openedAt time.Duration // when, if timed
 	silent   bool          // the lease was held at some time: how long it took says little
 }
 
@@ -302,7 +303,7 @@ func (c *Core) Release(now Instant, g Grant) (uint64, error) {
 // learn remembers how long work took that has ended in good order: well or not, the queue does not know. What was opened before
 // the controller started is left out: the clock that does not jump has begun anew.
 func (c *Core) learn(now Instant, x *item) {
-	if work := x.work(); work != "" && x.openedAt > 0 && !x.silent {
+	if work := x.work(); work != "" && x.timed && !x.silent {
 		w := c.board.times.learn(work, x.row.Node, now.Mono-x.openedAt)
 		c.write(Write{Op: TimeOp, Item: Item{ID: x.ID}, Times: *w})
 	}
@@ -379,7 +380,7 @@ func (c *Core) Place(now Instant) {
 			Grant: Grant{Item: p.item, Epoch: x.row.Epoch + 1, Node: p.node, Executor: p.slot},
 			State: LeaseActive, Granted: now.Wall, Boot: c.nodes[p.node].Machine.Boot,
 		}
-		x.phase, x.since, x.opened, x.openedAt, x.silent = granting, now.Wall, false, 0, false
+		x.phase, x.since, x.opened, x.timed, x.silent = granting, now.Wall, false, false, false
 		c.decided.add(x.Build, x.row, p.choice, c.board.rules)
 		c.write(Write{Op: GrantOp, Row: x.row})
 	}

@@ -164,6 +164,15 @@ func (c *Core) trial(id ItemID) (*trial, error) {
 	return t, nil
 }
 
+// WhatIf says what would happen to an item if nodes were as changes say; see Queue.Explain.
+func (c *Core) WhatIf(id ItemID, changes []Change) (Report, error) {
+	t, err := c.trial(id)
+	if err != nil {
+		return Report{}, err
+	}
+	return t.run(changes)
+}
+
 // run makes the changes on the copy, and decides there as the queue does.
 func (t *trial) run(changes []Change) (Report, error) {
 	for _, ch := range changes {

@@ -35,8 +35,8 @@ func (c *Core) Opened(now Instant, g Grant) error {
 		return err
 	}
 	x.opened = true
-	if x.openedAt == 0 {
-		x.openedAt = now.Mono
+	if !x.timed {
+		x.timed, x.openedAt = true, now.Mono
 	}
 	if x.phase == leased {
 		x.heard = now.Mono
