@@ -5,6 +5,7 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	_ "net/http/pprof" // for -pprof
@@ -32,6 +33,10 @@ func controller(args []string) error {
 	cfg.Log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError}))
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	go func() { // the end of who started it
+		_, _ = io.Copy(io.Discard, os.Stdin)
+		stop()
+	}()
 	s, err := server.New(ctx, cfg)
 	if err != nil {
 		return err
@@ -57,6 +62,9 @@ func (f *farm) start() (*child, error) {
 	}
 	c := &child{cmd: exec.Command(self, "controller", "-data", f.dir+"/data", "-listen", f.pages, "-agent-listen", f.port, "-identity", f.dir+"/identity.pem", "-pprof", f.pprof)}
 	c.cmd.Stderr = os.Stderr
+	if _, err := c.cmd.StdinPipe(); err != nil { // open until this process ends
+		return nil, err
+	}
 	out, err := c.cmd.StdoutPipe()
 	if err != nil {
 		return nil, err
