@@ -83,7 +83,7 @@ func (s *site) build(w http.ResponseWriter, r *http.Request) error {
 	for _, st := range s.Queue.Snapshot() {
 		if st.Item.Build == id && st.State == queue.Waiting && len(waits) < 10 {
 			if x, err := s.Queue.Why(r.Context(), st.Item.ID); err == nil {
-				waits = append(waits, waiting{st, x.Summary})
+				waits = append(waits, waiting{ItemStatus: st, Why: x.Summary})
 			}
 		}
 	}

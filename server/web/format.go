@@ -46,6 +46,27 @@ func (s *site) ago(t time.Time) string {
 	return fmt.Sprintf("%d days ago", int(d.Hours()/24))
 }
 
+// until says when something will be.
+func (s *site) until(t time.Time) string {
+	d := t.Sub(s.Now())
+	if d < time.Minute {
+		return "in a moment"
+	}
+	return "in " + took(d.Round(time.Minute))
+}
+
+// size says bytes as people do.
+func size(n int64) string {
+	switch f := float64(n); {
+	case n < 1<<20:
+		return fmt.Sprintf("%.0f KiB", f/(1<<10))
+	case n < 1<<30:
+		return fmt.Sprintf("%.1f MiB", f/(1<<20))
+	default:
+		return fmt.Sprintf("%.1f GiB", f/(1<<30))
+	}
+}
+
 func clock(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }
 func iso(t time.Time) string   { return t.UTC().Format(time.RFC3339) }
 func lower(v any) string       { return strings.ToLower(fmt.Sprint(v)) }

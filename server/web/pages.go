@@ -3,16 +3,14 @@ package web
 import (
 	"context"
 	"net/http"
-	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/outwork-build/outwork/build"
-	"github.com/outwork-build/outwork/fleet"
 	"github.com/outwork-build/outwork/internal/fault"
 	"github.com/outwork-build/outwork/queue"
 	"github.com/outwork-build/outwork/server/auth"
+	"github.com/outwork-build/outwork/server/filter"
 )
 
 // row is a build in a table.
@@ -73,8 +71,62 @@ func (s *site) jobRows(ctx context.Context) ([]jobRow, error) {
 
 type waiting struct {
 	queue.ItemStatus
-	Why string
+	Why        string
+	Position   int
+	Suggestion string
+	Refusals   []refusal
 }
+
+// refusal is one reason, with the nodes that have it.
+type refusal struct {
+	Predicate queue.Predicate
+	Text      string
+	Nodes     []queue.NodeReason
+	More      int // nodes that are not listed
+}
+
+// maxRefusing bounds how many nodes are listed with one reason.
+const maxRefusing = 12
+
+// refusals puts the nodes of an explanation under their reasons, the one nearest to a place first.
+func refusals(ns []queue.NodeReason) (out []refusal) {
+	for _, kind := range []refusal{
+		{Predicate: queue.Busy, Text: "would take it, and all executors are in use"}, {Predicate: queue.NotTaking, Text: "take no work now"}, {Predicate: queue.IsOffline, Text: "are offline"},
+		{Predicate: queue.Reserved, Text: "are reserved for work that names their labels"}, {Predicate: queue.NoLabel, Text: "do not have the labels"}, {Predicate: queue.Pinned, Text: "are not the node it is pinned to"},
+		{Text: "do not take it"},
+	} {
+		for _, n := range ns {
+			if n.Predicate != kind.Predicate && (kind.Predicate != "" || known(n.Predicate)) {
+				continue
+			}
+			if len(kind.Nodes) == maxRefusing {
+				kind.More++
+				continue
+			}
+			kind.Nodes = append(kind.Nodes, n)
+		}
+		if len(kind.Nodes) > 0 {
+			out = append(out, kind)
+		}
+	}
+	return out
+}
+
+func known(p queue.Predicate) bool {
+	switch p {
+	case queue.Busy, queue.NotTaking, queue.IsOffline, queue.Reserved, queue.NoLabel, queue.Pinned:
+		return true
+	}
+	return false
+}
+
+// Each reports whether the nodes' reasons differ from each other; else their names are enough.
+func (r refusal) Each() bool {
+	return r.Predicate != queue.NoLabel && r.Predicate != queue.Reserved && r.Predicate != queue.Pinned
+}
+
+// Count is how many nodes have the reason.
+func (r refusal) Count() int { return len(r.Nodes) + r.More }
 
 // maxWhy bounds for how many items of a page the reason is computed: reasons look at every node.
 const maxWhy = 100
@@ -92,38 +144,15 @@ func (s *site) waitingItems(ctx context.Context) ([]waiting, int) {
 		}
 		w := waiting{ItemStatus: st}
 		if x, err := s.Queue.Why(ctx, st.Item.ID); err == nil {
-			w.Why = x.Summary
+			w.Why, w.Position, w.Suggestion, w.Refusals = x.Summary, x.Position, x.Suggestion, refusals(x.Nodes)
 		}
 		out = append(out, w)
 	}
 	return out, n
 }
 
-type nodeRow struct {
-	fleet.Status
-	Busy []queue.ItemStatus
-	Free int // executors that take work now
-}
-
-func (s *site) nodeRows() []nodeRow {
-	busy := map[fleet.NodeName][]queue.ItemStatus{}
-	for _, it := range s.Queue.Snapshot() {
-		if it.Grant != nil {
-			busy[it.Grant.Node] = append(busy[it.Grant.Node], it)
-		}
-	}
-	var out []nodeRow
-	for _, st := range s.Fleet.Snapshot() {
-		xs := busy[st.Node.Name]
-		slices.SortFunc(xs, func(a, b queue.ItemStatus) int { return a.Grant.Executor - b.Grant.Executor })
-		row := nodeRow{Status: st, Busy: xs}
-		if st.State == fleet.Online {
-			row.Free = max(0, st.Node.Executors-len(xs))
-		}
-		out = append(out, row)
-	}
-	return out
-}
+// atHome is how many nodes the first page lists.
+const atHome = 30
 
 func (s *site) home(w http.ResponseWriter, r *http.Request) error {
 	jobs, err := s.jobRows(r.Context())
@@ -135,13 +164,15 @@ func (s *site) home(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	q, total := s.waitingItems(r.Context())
+	nodes := s.nodeRows(filter.Filter{})
 	return s.show(w, r, "home", view{Title: "Home", Section: "home", Topics: "jobs builds queue nodes", Data: struct {
 		Jobs    []jobRow
 		Running []row
 		Queue   []waiting
 		Waiting int
 		Nodes   []nodeRow
-	}{jobs, running, q, total, s.nodeRows()}})
+		More    int // nodes that are not listed
+	}{jobs, running, q, total, nodes[:min(len(nodes), atHome)], max(0, len(nodes)-atHome)}})
 }
 
 func (s *site) jobs(w http.ResponseWriter, r *http.Request) error {
@@ -248,47 +279,4 @@ func (s *site) queue(w http.ResponseWriter, r *http.Request) error {
 		Queue   []waiting
 		Waiting int
 	}{items, n}})
-}
-
-func (s *site) nodes(w http.ResponseWriter, r *http.Request) error {
-	return s.show(w, r, "nodes", view{Title: "Nodes", Section: "nodes", Topics: "nodes queue", Data: struct{ Nodes []nodeRow }{s.nodeRows()}})
-}
-
-func (s *site) node(w http.ResponseWriter, r *http.Request) error {
-	name := fleet.NodeName(r.PathValue("node"))
-	i := slices.IndexFunc(s.nodeRows(), func(n nodeRow) bool { return n.Node.Name == name })
-	if i < 0 {
-		return fault.New(fault.NotFound, "there is no node %q", name)
-	}
-	text, _, err := s.Fleet.Log(name, 0)
-	if err != nil && !fault.Is(err, fault.NotFound) {
-		return err
-	}
-	lines := strings.Split(strings.TrimRight(string(text), "\n"), "\n")
-	if len(lines) > 200 {
-		lines = lines[len(lines)-200:]
-	}
-	return s.show(w, r, "node", view{Title: string(name), Section: "nodes", Topics: "nodes queue", Data: struct {
-		Node nodeRow
-		Log  string
-	}{s.nodeRows()[i], strings.Join(lines, "\n")}})
-}
-
-func (s *site) nodeOffline(w http.ResponseWriter, r *http.Request) error {
-	r.Body = http.MaxBytesReader(w, r.Body, 1<<16)
-	name := fleet.NodeName(r.PathValue("node"))
-	if err := s.Fleet.SetOffline(r.Context(), name, fleet.ByUser(auth.From(r.Context()).User, r.PostFormValue("reason"))); err != nil {
-		return err
-	}
-	http.Redirect(w, r, string(nodePath(name)), http.StatusSeeOther)
-	return nil
-}
-
-func (s *site) nodeOnline(w http.ResponseWriter, r *http.Request) error {
-	name := fleet.NodeName(r.PathValue("node"))
-	if err := s.Fleet.ClearOffline(r.Context(), name); err != nil {
-		return err
-	}
-	http.Redirect(w, r, string(nodePath(name)), http.StatusSeeOther)
-	return nil
 }

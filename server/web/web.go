@@ -94,8 +94,12 @@ func New(mux *http.ServeMux, cfg Config) error {
 	post("/jobs/{job}", auth.Write, s.startBuild)
 	post("/jobs/{job}/{number}/abort", auth.Write, s.abort)
 	post("/jobs/{job}/{number}/rebuild", auth.Write, s.rebuild)
-	post("/nodes/{node}/offline", auth.Admin, s.nodeOffline)
-	post("/nodes/{node}/online", auth.Admin, s.nodeOnline)
+	get("/nodes/{node}/log", s.nodeLog)
+	get("/nodes-live", s.liveNodes)
+	post("/nodes/{node}", auth.Admin, s.configure)
+	for _, verb := range []fleet.Verb{fleet.VerbOffline, fleet.VerbDrain, fleet.VerbOnline, fleet.VerbDisconnect, fleet.VerbReconnect} {
+		post("/nodes/{node}/"+string(verb), auth.Admin, s.order(verb))
+	}
 	mux.HandleFunc("GET /login", s.loginPage)
 	mux.HandleFunc("POST /login", s.login)
 	mux.HandleFunc("POST /logout", s.logout)
@@ -134,7 +138,7 @@ func (s *site) loadTemplates() error {
 			}
 			return "", errors.New("no asset " + name)
 		},
-		"took": took, "ago": s.ago, "clock": clock, "iso": iso, "jobPath": jobPath, "buildPath": buildPath, "nodePath": nodePath, "lower": lower, "version": version.String,
+		"took": took, "ago": s.ago, "clock": clock, "iso": iso, "jobPath": jobPath, "buildPath": buildPath, "nodePath": nodePath, "lower": lower, "until": s.until, "bytes": size, "version": version.String,
 	}
 	shared, err := template.New("").Funcs(funcs).ParseFS(files, "templates/layout.html", "templates/parts.html")
 	if err != nil {

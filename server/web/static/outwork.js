@@ -52,3 +52,23 @@ setInterval(() => {
 
 const console_ = document.getElementById("console");
 if (console_) import(console_.dataset.module).then((m) => m.viewer(console_, stream));
+
+// Many nodes: only the cells that look different come, by name.
+const nodes = document.getElementById("nodes");
+if (nodes) stream(nodes.dataset.base, ({ cells = {}, tallies, again }) => {
+  if (again) { location.reload(); return "ended"; }
+  for (const [name, html] of Object.entries(cells)) nodes.querySelector(`[data-node="${CSS.escape(name)}"]`)?.replaceWith(document.createRange().createContextualFragment(html));
+  const old = document.getElementById("tallies");
+  if (tallies && !old.contains(document.activeElement)) old.replaceWith(document.createRange().createContextualFragment(tallies));
+});
+
+// A node's log grows at its end; who has scrolled up stays where he is.
+const nodeLog = document.getElementById("node-log");
+if (nodeLog) {
+  nodeLog.scrollTop = nodeLog.scrollHeight;
+  stream(nodeLog.dataset.base, ({ text, whole }) => {
+    const atEnd = nodeLog.scrollHeight - nodeLog.scrollTop - nodeLog.clientHeight < 40;
+    if (whole) nodeLog.textContent = text; else nodeLog.append(text);
+    if (atEnd) nodeLog.scrollTop = nodeLog.scrollHeight;
+  });
+}
