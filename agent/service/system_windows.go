@@ -49,14 +49,23 @@ func (scm) install(_ context.Context, spec Spec) error {
 		return err
 	}
 	defer s.Close()
-	again := mgr.RecoveryAction{Type: mgr.ServiceRestart, Delay: 5 * time.Second}
-	if err := s.SetRecoveryActions([]mgr.RecoveryAction{again, again, again}, 60); err != nil {
-		return errors.Join(fmt.Errorf("have it started again when it fails: %w", err), s.Delete())
-	}
-	if err := s.SetRecoveryActionsOnNonCrashFailures(true); err != nil {
+	if err := restarts(s); err != nil {
 		return errors.Join(fmt.Errorf("have it started again when it fails: %w", err), s.Delete())
 	}
 	return nil
+}
+
+// restarts has a service started again whenever it fails. Wine knows no such thing.
+func restarts(s *mgr.Service) error {
+	again := mgr.RecoveryAction{Type: mgr.ServiceRestart, Delay: 5 * time.Second}
+	err := s.SetRecoveryActions([]mgr.RecoveryAction{again, again, again}, 60)
+	if err == nil {
+		err = s.SetRecoveryActionsOnNonCrashFailures(true)
+	}
+	if errors.Is(err, windows.ERROR_INVALID_LEVEL) {
+		return nil
+	}
+	return err
 }
 
 func (m scm) uninstall(ctx context.Context, id string) error {
