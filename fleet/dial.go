@@ -129,7 +129,7 @@ func (r *Roster) update(l *loop, f func(*entry)) {
 // keepConnected runs one session after another until ctx ends. It pauses between them with full jitter: the upper bound
 // doubles with each failure in a row, and is no more than a quarter of how long the node has been away, so that a machine
 // that was rebooted is soon found. After a session that outlived a heartbeat it does not pause, unless a monitor ended it.
-// Agents that dial pace themselves: one that was killed and started again a few times is not kept waiting for what it did before.
+// Agents that dial pace themselves, unless a monitor does not want them: one that was killed and started again a few times is not kept waiting for what it did before.
 func (r *Roster) keepConnected(ctx context.Context, l *loop) {
 	lost := time.Now()
 	for failures := 0; ctx.Err() == nil; failures++ {
@@ -137,12 +137,13 @@ func (r *Roster) keepConnected(ctx context.Context, l *loop) {
 		if ctx.Err() != nil {
 			return
 		}
-		if sick := new(*unwell); !errors.As(err, sick) && (up > r.cfg.Heartbeat || errors.Is(err, ErrReplaced)) {
+		sick := errors.As(err, new(*unwell))
+		if !sick && (up > r.cfg.Heartbeat || errors.Is(err, ErrReplaced)) {
 			failures, lost = -1, time.Now()
 			continue
 		}
 		bound := min(r.cfg.MaxBackoff, r.cfg.MinBackoff<<min(failures, 16), max(r.cfg.MinBackoff, time.Since(lost)/4))
-		if r.dials(l.node) {
+		if r.dials(l.node) && !sick {
 			bound = min(bound, r.cfg.MinBackoff)
 		}
 		pause := time.NewTimer(rand.N(bound))

@@ -198,6 +198,30 @@ func TestAMonitorDisconnects(t *testing.T) {
 	})
 }
 
+// So is an agent that dials: it would be back at once. S1-74
+func TestAMonitorDisconnectsAnAgentThatDials(t *testing.T) {
+	watched(t, map[string]fleet.Limit{"disk": {Action: fleet.Disconnect}}, func(w *world, _ *machine) {
+		w.launcher.dials = true
+		w.put(fleet.Node{Name: "a", Executors: 1})
+		m := &machine{boot: "b", feels: fine()}
+		m.feels.Disk.Free = 0
+		came := 0
+		for start := time.Now(); time.Since(start) < time.Hour; {
+			select {
+			case w.launcher.arrivals <- m:
+				came++
+			default: // it is refused
+			}
+			time.Sleep(time.Second)
+			synctest.Wait()
+		}
+		w.is("a", fleet.Offline, "Disk space is below threshold of 1.00 GiB. Only 0 B out of 40.00 GiB left on /srv.")
+		if came < 60 || came > 400 {
+			t.Errorf("it was let in %d times in an hour", came)
+		}
+	})
+}
+
 // An agent that is slow is disconnected by the response monitor when that has a limit; the first answers of the next connection
 // start afresh. S1-72
 func TestSlowAgent(t *testing.T) {

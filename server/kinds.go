@@ -39,7 +39,14 @@ func launchers(c Config) (map[string]fleet.Launcher, *inbound.Hub, error) {
 }
 
 // monitors is the one list of what is watched on every node. The kinds of retention are listed in fleet/retain.
-func monitors(c Config) (*monitor.Set, error) { return monitor.NewSet(c.Monitors) }
+// On a controller of one process a full disk takes nothing off: nobody would put it right while the build waits.
+func monitors(c Config) (*monitor.Set, error) {
+	limits := c.Monitors
+	if c.Private && limits == nil {
+		limits = map[string]fleet.Limit{monitor.Disk: {Action: fleet.Warn}, monitor.Temp: {Action: fleet.Warn}}
+	}
+	return monitor.NewSet(limits)
+}
 
 // recorder makes the memory of a node's monitors.
 func recorder() fleet.Recorder { return &monitor.History{} }
