@@ -6,10 +6,10 @@ VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev
 LDFLAGS  := -s -w -X github.com/outwork-build/outwork/internal/version.number=$(VERSION)
 PACKAGES ?= ./...
 
-.PHONY: help build agents test deps race fuzz vet bench generate clean
+.PHONY: help build agents test test-windows deps race fuzz vet bench generate clean
 
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:[^#]*##/\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:[^#]*##/\t/' | expand -t 15
 
 build: ## bin/outwork and bin/outwork-agent for this machine
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/ ./cmd/outwork ./cmd/outwork-agent
@@ -25,6 +25,9 @@ deps: ## what the tests need besides Go (Debian packages; as root they are insta
 test: deps ## every test; the same command that CI runs
 	$(GO) vet $(PACKAGES)
 	$(GO) test -count=1 -timeout 30m $(PACKAGES)
+
+test-windows: ## the Windows service under Wine; WINEPREFIX names a prefix with bcryptprimitives.dll, see docs/launchers/services.md
+	OUTWORK_WINE=1 $(GO) test -count=1 -run Wine ./cmd/outwork-agent
 
 race: ## the concurrent packages under the race detector; the processes that tests start need not each sleep a second at their end
 	GORACE=atexit_sleep_ms=10 CGO_ENABLED=1 $(GO) test -race -short -count=1 -timeout 30m $(shell cat .ci/race)
