@@ -194,9 +194,11 @@ func (e *env) comeUp(ctx context.Context, cl *client.Client, name string, timeou
 		return err
 	}
 	e.say("\nWhere it fails:")
-	_, problem := e.examine(context.WithoutCancel(ctx), cl, name)
+	if hops, _ := e.examine(context.WithoutCancel(ctx), cl, name); len(hops) > 0 && hops[len(hops)-1].OK {
+		e.say("Nowhere, now: it may have come up meanwhile.")
+	}
 	e.say("The node stays, and is tried again: outwork node doctor %s, or outwork node delete %s", name, name)
-	return errors.Join(err, problem)
+	return err
 }
 
 // showLog copies a node's log, indented, until ctx ends.

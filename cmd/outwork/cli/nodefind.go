@@ -194,7 +194,7 @@ func (e *env) check(ctx context.Context, cl *client.Client, ns []api.Node, names
 	for _, n := range ns {
 		byName[n.Name] = n
 	}
-	if names == nil {
+	if len(names) == 0 {
 		for _, n := range ns {
 			names = append(names, n.Name)
 		}
