@@ -25,8 +25,12 @@ type call struct {
 	id   auth.Identity
 	rest []string // segments of the path that are not looked at yet, unescaped
 
+	// What was read for this request already.
 	items []queue.ItemStatus // see snapshot
 	taken bool
+	busy  map[fleet.NodeName][]queue.ItemStatus // see running
+	jobs  []build.Job                           // see allJobs
+	held  map[build.ID]string                   // see heldBack
 	known map[build.JobName]*history
 }
 
@@ -274,11 +278,33 @@ func (c *call) snapshot() []queue.ItemStatus {
 
 // running lists what has an executor, by node.
 func (c *call) running() map[fleet.NodeName][]queue.ItemStatus {
-	out := map[fleet.NodeName][]queue.ItemStatus{}
+	if c.busy != nil {
+		return c.busy
+	}
+	c.busy = map[fleet.NodeName][]queue.ItemStatus{}
 	for _, it := range c.snapshot() {
 		if it.Grant != nil {
-			out[it.Grant.Node] = append(out[it.Grant.Node], it)
+			c.busy[it.Grant.Node] = append(c.busy[it.Grant.Node], it)
 		}
 	}
-	return out
+	return c.busy
+}
+
+// allJobs lists the jobs by name.
+func (c *call) allJobs() (_ []build.Job, err error) {
+	if c.jobs == nil {
+		c.jobs, err = c.Builds.Jobs(c.r.Context())
+	}
+	return c.jobs, err
+}
+
+// heldBack says why builds that were accepted have not started.
+func (c *call) heldBack() map[build.ID]string {
+	if c.held == nil {
+		c.held = map[build.ID]string{}
+		for _, h := range c.Runner.Waiting() {
+			c.held[h.ID] = h.Why
+		}
+	}
+	return c.held
 }

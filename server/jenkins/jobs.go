@@ -34,9 +34,9 @@ func (c *call) buildURL(id build.ID) string { return fmt.Sprintf("%s%d/", c.jobU
 // short is the last segment of a full name.
 func short(n build.JobName) string { return string(n[strings.LastIndexByte(string(n), '/')+1:]) }
 
-// tree lists the jobs and folders directly below a folder; "" is the top. A folder is there when a job's name has it.
+// below lists the jobs and folders directly below a folder; "" is the top. A folder is there when a job's name has it.
 func (c *call) below(folder string) ([]*export.Bean, error) {
-	jobs, err := c.Builds.Jobs(c.r.Context())
+	jobs, err := c.allJobs()
 	if err != nil {
 		return nil, err
 	}
@@ -75,7 +75,7 @@ func (c *call) folderBean(full string) *export.Bean {
 
 // isFolder reports whether a job's name has this folder.
 func (c *call) isFolder(name build.JobName) (bool, error) {
-	jobs, err := c.Builds.Jobs(c.r.Context())
+	jobs, err := c.allJobs()
 	return slices.ContainsFunc(jobs, func(j build.Job) bool { return strings.HasPrefix(string(j.Name), string(name)+"/") }), err
 }
 

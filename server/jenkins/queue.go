@@ -1,6 +1,7 @@
 package jenkins
 
 import (
+	"cmp"
 	"fmt"
 	"hash/crc32"
 	"hash/fnv"
@@ -19,7 +20,7 @@ import (
 // A queue item of Jenkins is a number. There are two sorts of them here, told apart by a bit, and none has to be remembered:
 // a client that polls an item over a restart of the controller finds it again.
 //
-// A build that was accepted has a checksum of its job's name and its own number. A pipeline's node block that waits for an
+// A build that was accepted has a checksum of its job's name and its own number, below a million. A pipeline's node block that waits for an
 // executor has a checksum of its item's name. All fit into the 53 bits that JavaScript reads.
 const (
 	numberBits = 20
@@ -135,7 +136,7 @@ func (c *call) item(text string) (build.Build, *queue.ItemStatus, error) {
 		}
 		return build.Build{}, nil, noItem(text)
 	}
-	jobs, err := c.Builds.Jobs(c.r.Context())
+	jobs, err := c.allJobs()
 	if err != nil {
 		return build.Build{}, nil, err
 	}
@@ -203,12 +204,7 @@ func (c *call) queuedBuild(b build.Build) *export.Bean {
 			params.WriteString("\n" + p.Name + "=" + p.Default)
 		}
 	}
-	why := "Waiting to start"
-	for _, h := range c.Runner.Waiting() {
-		if h.ID == b.ID && h.Why != "" {
-			why = h.Why
-		}
-	}
+	why := cmp.Or(c.heldBack()[b.ID], "Waiting to start")
 	id := queueID(b.ID)
 	return c.itemBean("BlockedItem", id, b.Accepted, []*export.Bean{causeAction(b), parametersAction(j, b)}, params.String()).
 		Add("task", c.jobBean(j)).Show(2, "url", itemURL(id)).Add("why", why)
