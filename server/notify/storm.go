@@ -66,10 +66,11 @@ func (w *Watch) state(now time.Time, s fleet.Status) (c NodeChange, ok bool) {
 	if s.State == fleet.Draining && s.Cause.Kind == fleet.CauseLeave {
 		return c, false // it is at work still
 	}
-	if s.Session == 0 && s.Cause.Kind != fleet.CauseUser && now.Before(w.started.Add(w.grace)) {
+	fresh := s.Session == 0 || s.Cause.Kind == fleet.CauseNew // the cause stays through the first handshake
+	if fresh && s.Cause.Kind != fleet.CauseUser && now.Before(w.started.Add(w.grace)) {
 		return c, false // it may be about to come: the controller has just started
 	}
-	if s.Session == 0 && s.Cause.Kind == fleet.CauseNew && w.nodes[s.Node.Name] == nil {
+	if s.Cause.Kind == fleet.CauseNew && w.nodes[s.Node.Name] == nil {
 		return c, false // it was never there: nobody misses it
 	}
 	c.State, c.Cause, c.Kind, c.By = WentOffline, s.Cause.Text, s.Cause.Kind, s.Cause.By

@@ -143,6 +143,19 @@ func TestAfterAStartNodesHaveTimeToCome(t *testing.T) {
 	}
 }
 
+// TestTheFirstHandshakeIsNoFlap: a node that has just joined, and is lost later.
+func TestTheFirstHandshakeIsNoFlap(t *testing.T) {
+	w, now := NewWatch(begin, window, every, grace), begin.Add(grace)
+	joining := status("a", false, now)
+	joining.State, joining.Cause.Kind = fleet.Connecting, fleet.CauseNew
+	w.Observe(now, []fleet.Status{joining})
+	w.Observe(now, fleetOf(now, true, "a"))
+	w.Observe(now.Add(time.Minute), fleetOf(now, false, "a"))
+	if d, _ := w.Due(now.Add(2 * time.Minute)); len(d) != 1 || d[0].Flaps != 0 {
+		t.Fatalf("told %+v", d)
+	}
+}
+
 // TestStormProperties: whatever the nodes do, no two messages are closer than the window, no node's news of one sort come twice in an
 // hour, what people were told alternates, and in the end they know how it is.
 func TestStormProperties(t *testing.T) {
