@@ -46,6 +46,9 @@ func (c *controller) startLater(d time.Duration) {
 func (c *controller) start() {
 	c.up, c.core, c.since, c.wakeAt = true, queue.NewCore(c.s.limits()), c.s.now, 0
 	c.s.logf("controller: started")
+	if err := c.core.SetPolicy(c.s.instant(), c.s.policy); err != nil {
+		c.s.broken("policy: %v", err)
+	}
 	items, rows, err := c.ledger.Load(context.Background())
 	if err != nil {
 		c.s.broken("load: %v", err)

@@ -3,6 +3,7 @@ package sim
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/outwork-build/outwork/agent"
@@ -151,6 +152,7 @@ func (o *oracle) afterTurn(s *sim) {
 		}
 		slots[st.Grant.Executor] = st.Item.ID
 	}
+	o.limits(s, used)
 	for _, st := range all {
 		c := s.client(st.Item.ID)
 		if st.State != queue.Waiting || c.stage != waiting {
@@ -166,6 +168,20 @@ func (o *oracle) afterTurn(s *sim) {
 				s.broken("%s waits although %s has %d free executors: %s", st.Item.ID, n.name, free, r.Reason)
 			}
 		}
+	}
+}
+
+// limits: no more executors are in use than the policy allows.
+func (o *oracle) limits(s *sim, used map[fleet.NodeName]map[int]queue.ItemID) {
+	most, ok := s.policy.Limits[limited]
+	n := 0
+	for name, slots := range used {
+		if slices.Contains(s.node(name).labels, limited) {
+			n += len(slots)
+		}
+	}
+	if ok && n > most {
+		s.broken("%d executors are in use on %s nodes, allowed are %d", n, limited, most)
 	}
 }
 

@@ -58,10 +58,22 @@ func (s *sim) limits() queue.Limits {
 	return queue.Limits{TTL: s.opts.TTL, Grace: grace, HoldWindow: holdWindow, KeepEnded: time.Hour, Unclaimed: 10 * time.Minute, MaxWaiting: 10_000}
 }
 
+// limited is the label that a policy may limit; see queue.Policy.
+const limited = "even"
+
+// drawPolicy has a limit in half of the runs.
+func (s *sim) drawPolicy() {
+	s.policy = queue.Policy{Pack: s.one(2)}
+	if s.one(2) {
+		s.policy.Limits = map[string]int{limited: 1 + s.rng.IntN(3)}
+	}
+}
+
 // sim is one run: a clock, what is to happen, and the parts.
 type sim struct {
 	seed   uint64
 	opts   Options
+	policy queue.Policy
 	rng    *rand.Rand
 	now    time.Duration
 	skew   time.Duration // of the wall clock
@@ -127,6 +139,7 @@ func (s *sim) build() {
 	if s.opts.Items == 0 {
 		s.opts.Items = 1 + s.rng.IntN(24)
 	}
+	s.drawPolicy()
 	s.ctl = newController(s)
 	for i := range s.opts.Nodes {
 		s.nodes = append(s.nodes, newNode(s, i))
