@@ -225,6 +225,9 @@ func TestExaminingWhatIsNotThere(t *testing.T) {
 	if _, err := c.CreateNode(ctx, api.NodeCreate{Name: "dials"}); err != nil {
 		t.Fatal(err)
 	}
+	if n, err := c.Node(ctx, "dials"); err != nil || n.Launches { // S1-34: nothing here can start it
+		t.Errorf("%+v, %v", n, err)
+	}
 	var last api.NodeHop
 	if err := c.ExamineNode(ctx, "dials", func(h api.NodeHop) error { last = h; return nil }); err != nil || last.OK || last.Name != "link" || !strings.Contains(last.Hint, "outwork agent") {
 		t.Errorf("%+v, %v", last, err)

@@ -95,6 +95,10 @@ func TestANodeIsLookedAfterWithoutJavaScript(t *testing.T) {
 	}
 	post("/nodes/n1", url.Values{"executors": {"many"}}, http.StatusUnprocessableEntity)
 	post("/nodes/none/offline", nil, http.StatusNotFound)
+	crowd(t, f, 1)
+	if page := b.get("/nodes/build-0000"); strings.Contains(page, "Reconnect") || !strings.Contains(page, "cannot be started from here") { // S1-34
+		t.Error("a node that dials can be reconnected from here")
+	}
 }
 
 // The pages of nodes in a browser: cells change by themselves, the log grows, nothing is wrong in the console. With OUTWORK_SHOTS
@@ -120,6 +124,12 @@ func TestNodesInABrowser(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.is(`document.getElementById("node-log").textContent.split("Starting").length > 2`)
+	b.open("/queue")
+	b.run(chromedp.Evaluate(`document.querySelector("details.tree").open = true; document.querySelector("details.tree").seen = true`, nil))
+	if err := f.Client.NodeOnline(f.Context(), "n1"); err != nil {
+		t.Fatal(err)
+	}
+	b.is(`document.querySelector("details.tree") && !document.querySelector("details.tree").seen && document.querySelector("details.tree").open`)
 	b.quiet()
 	pictures(b, map[string]string{"nodes": "/nodes", "rows": "/nodes?q=n&view=rows&state=online", "node": "/nodes/n2", "offline": "/nodes/n1", "queue": "/queue"})
 	b.quiet()

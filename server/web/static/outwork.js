@@ -13,7 +13,10 @@ function refresh(el) {
     const url = new URL(location.href);
     url.searchParams.set("fragment", el.dataset.fragment);
     // Each is its own source: of one source htmx would drop all requests but the last.
-    htmx.ajax("GET", url.pathname + url.search, { source: el, target: el, swap: "innerHTML" });
+    const open = [...el.querySelectorAll("details[open][id]")].map((d) => d.id); // what a person has unfolded stays so
+    htmx.ajax("GET", url.pathname + url.search, { source: el, target: el, swap: "innerHTML" }).then(() => {
+      for (const id of open) document.getElementById(id)?.setAttribute("open", "");
+    });
   }, wait));
 }
 
