@@ -262,6 +262,7 @@ type QueueItem struct {
 	Priority int       `json:"priority,omitempty"`
 	Since    time.Time `json:"since"`
 	Why      string    `json:"why" doc:"In one sentence, in the words that people of this field know."`
+	Stuck    bool      `json:"stuck,omitempty" doc:"It waits longer than it should."`
 }
 
 // Explanation says why an item waits, node by node.

@@ -75,6 +75,7 @@ type Config struct {
 	LeaseTTL   time.Duration // see queue.Config; 0 is 30 s
 	LeaseGrace time.Duration // 0 is 15 s; less than 6 s is refused
 	HoldWindow time.Duration // 0 is 5 min
+	Scheduling queue.Policy  // how work is given to nodes; zero is the default policy
 	Heartbeat  time.Duration // between controller and agents; 0 is 10 s
 
 	Log *slog.Logger // nil discards
@@ -227,7 +228,7 @@ func (s *Server) build(registry prometheus.Registerer) (err error) {
 	if err != nil {
 		return err
 	}
-	s.queue, err = queue.New(queue.Config{Ledger: t.Leases, Fleet: s.roster, TTL: s.ttl, Grace: c.LeaseGrace, HoldWindow: c.HoldWindow,
+	s.queue, err = queue.New(queue.Config{Ledger: t.Leases, Fleet: s.roster, Policy: c.Scheduling, TTL: s.ttl, Grace: c.LeaseGrace, HoldWindow: c.HoldWindow,
 		Now: c.Now, Log: c.Log.With("room", "queue"), Registry: registry})
 	if err != nil {
 		return err

@@ -151,7 +151,7 @@ func health(st fleet.Status) []api.Health {
 
 func item(st queue.ItemStatus) api.QueueItem {
 	it := st.Item
-	return api.QueueItem{ID: string(it.ID), Job: string(it.Build.Job), Build: it.Build.Number, Title: it.Title, Label: it.Label, Priority: it.Priority, Since: it.Waiting}
+	return api.QueueItem{ID: string(it.ID), Job: string(it.Build.Job), Build: it.Build.Number, Title: it.Title, Label: it.Label, Priority: it.Priority, Since: it.Waiting, Stuck: st.Stuck}
 }
 
 // maxWhy bounds for how many items of a list the reason is computed: reasons look at every node.

@@ -41,7 +41,7 @@ func (s *server) explain(ctx context.Context, name string, assume []string) (api
 }
 
 func placement(r queue.Report) api.Placement {
-	p := api.Placement{Item: item(queue.ItemStatus{Item: r.Item, State: r.State}), State: string(r.State), Summary: r.Summary, Position: r.Position,
+	p := api.Placement{Item: item(queue.ItemStatus{Item: r.Item, State: r.State, Stuck: r.Stuck}), State: string(r.State), Summary: r.Summary, Position: r.Position,
 		Stuck: r.Stuck, Suggestion: r.Suggestion, Nodes: candidates(r.Nodes)}
 	p.Item.Why = r.Summary
 	if r.Expected > 0 {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/outwork-build/outwork/queue"
 	"github.com/outwork-build/outwork/server"
 )
 
@@ -61,6 +62,7 @@ func (e *env) serverCmd() *cobra.Command {
 	var tls server.TLS
 	var logs logFlags
 	var cacheGiB int64
+	var scheduling string
 	c := &cobra.Command{
 		Use: "server", Short: "Run the controller: page, API and agents on one port",
 		Long: "Run the controller. Everything it keeps is in one data folder: the ledger (SQLite), logs, artifacts.\n" +
@@ -79,6 +81,9 @@ func (e *env) serverCmd() *cobra.Command {
 			}
 			if tls.Cert != "" {
 				cfg.TLS = &tls
+			}
+			if cfg.Scheduling, err = readScheduling(scheduling); err != nil {
+				return err
 			}
 			cfg.Log, cfg.CacheBytes = log, cacheGiB<<30
 			s, err := server.New(c.Context(), cfg)
@@ -108,8 +113,25 @@ func (e *env) serverCmd() *cobra.Command {
 	f.DurationVar(&cfg.Heartbeat, "heartbeat", 10*time.Second, "how often controller and agents give a sign of life; two missed ones end the connection")
 	f.DurationVar(&cfg.LeaseTTL, "lease-ttl", 30*time.Second, "how long an agent's work is its own after the last sign of life; retryable steps are then killed by their shims")
 	f.DurationVar(&cfg.LeaseGrace, "lease-grace", 15*time.Second, "on top of that, until retryable work is given to another agent; at least 6s")
+	f.StringVar(&scheduling, "scheduling", "", "`file` (YAML) of the policy by which work is given to nodes: pack, long, weights, limits, allow")
 	logs.add(c, "info")
 	return c
+}
+
+// readScheduling reads the policy's file; without one it is the default policy.
+func readScheduling(file string) (queue.Policy, error) {
+	if file == "" {
+		return queue.Policy{}, nil
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return queue.Policy{}, fmt.Errorf("--scheduling: %w", err)
+	}
+	p, err := queue.ReadPolicy(text)
+	if err != nil {
+		return queue.Policy{}, errUsage{fmt.Errorf("--scheduling %s: %w", file, err)}
+	}
+	return p, nil
 }
 
 // greet tells a person how to begin.
