@@ -110,6 +110,13 @@ func TestAliasesOfAliasesEnd(t *testing.T) {
 	}
 }
 
+func TestAFileThatIsWrongAllOverIsNotDescribedInFull(t *testing.T) {
+	_, err := Parse("f", "version: 1\nnodes:\n"+strings.Repeat("  - {nam: a}\n", 50_000), nil)
+	if err == nil || len(err.Error()) > 50_000 || !strings.Contains(err.Error(), "100 problems") {
+		t.Fatalf("%.500v", err)
+	}
+}
+
 // anyText are texts that YAML is known to misread.
 func anyText() *rapid.Generator[string] {
 	return rapid.OneOf(rapid.SampledFrom([]string{"no", "1", "1e3", "0x1f", "~", "null", "a: b", "- x", "#x", "a #b", "*a", "&a", "!t", "%p", "@a", "`a", "'", "\"", "{}", "[]", "|", ">", "a\nb",
@@ -183,7 +190,11 @@ func FuzzParse(f *testing.F) {
 	f.Add("version: 1\nnotify: {smtp: {host: m, from: a@b, to: 'a@b;c@d'}}")
 	f.Add("a: &a [*a]")
 	f.Add("? {}\n: x")
+	f.Add(jcascFile)
 	f.Fuzz(func(t *testing.T, text string) {
+		if _, _, err := Import("f", text); err != nil && err.Error() == "" {
+			t.Fatal("an error without words")
+		}
 		d, err := Parse("f", text, nil)
 		if err != nil {
 			if err.Error() == "" {

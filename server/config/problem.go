@@ -37,6 +37,9 @@ func (p *Problems) Error() string {
 			continue
 		}
 		line := p.lines[one.Line-1]
+		if len(line) > 300 || one.Column > 300 { // nobody would find the caret
+			continue
+		}
 		var pad strings.Builder
 		for k, r := range []rune(line) {
 			if k >= one.Column-1 {

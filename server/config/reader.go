@@ -22,7 +22,11 @@ type reader struct {
 	budget   int                        // nodes that may still be visited: aliases can make a small file large
 }
 
-const maxVisits = 200_000
+// maxVisits bounds what is read of a file, maxProblems what is said of it.
+const (
+	maxVisits   = 200_000
+	maxProblems = 100
+)
 
 // field is a key of a mapping and what reads its value.
 type field struct {
@@ -62,6 +66,10 @@ func open(file, text string) (r *reader, body ast.Node) {
 }
 
 func (r *reader) bad(p *token.Position, path, format string, args ...any) {
+	if len(r.problems.List) >= maxProblems {
+		r.budget = min(r.budget, 1) // enough: a file that is wrong all over must not cost more to describe than to read
+		return
+	}
 	one := Problem{Path: path, Message: fmt.Sprintf(format, args...)}
 	if p != nil {
 		one.Line, one.Column = p.Line, p.Column
@@ -94,7 +102,7 @@ func where(n ast.Node) *token.Position {
 
 // plain takes anchors, aliases and tags away.
 func (r *reader) plain(n ast.Node, path string) ast.Node {
-	if r.budget--; r.budget == 0 {
+	if r.budget--; r.budget == 0 && len(r.problems.List) < maxProblems {
 		r.bad(where(n), path, "the file says too much: aliases of aliases?")
 	}
 	if r.budget <= 0 {
