@@ -21,7 +21,9 @@ type Configuration interface {
 
 func (s *server) configuration() {
 	register(s, route{method: "GET", path: "/config", id: "get-config", summary: "Where the configuration came from, and what it looks after", tag: "config", scope: auth.Admin},
-		func(context.Context, *struct{}) (*body[api.ConfigState], error) { return ok(s.Configuration.State()), nil })
+		func(context.Context, *struct{}) (*body[api.ConfigState], error) {
+			return ok(s.Configuration.State()), nil
+		})
 	register(s, route{method: "GET", path: "/config/export", id: "export-config", summary: "The farm as it is, as a file of YAML", tag: "config", scope: auth.Admin, produces: "application/yaml"},
 		func(ctx context.Context, _ *struct{}) (*huma.StreamResponse, error) {
 			text, err := s.Configuration.Export(ctx)
