@@ -143,11 +143,11 @@ func BenchmarkSnapshot(b *testing.B) {
 	}
 }
 
-func heap() uint64 {
+func heap() int64 {
 	runtime.GC()
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
-	return m.HeapAlloc
+	return int64(m.HeapAlloc)
 }
 
 // TestCrowd holds the promise: submit p99 under 50 ms, place p99 under 20 ms, under 300 MB.

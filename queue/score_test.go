@@ -400,3 +400,27 @@ func TestDecisionsAreBounded(t *testing.T) {
 		t.Error("a decision of a build that there is not")
 	}
 }
+
+// BenchmarkBurst is the worst turn: a farm of 1,000 free nodes with 4 executors, and 4,000 items of known works at once.
+func BenchmarkBurst(bb *testing.B) {
+	r, err := Policy{}.compile()
+	if err != nil {
+		bb.Fatal(err)
+	}
+	for bb.Loop() {
+		bb.StopTimer()
+		b := newBoard(r)
+		for i := range 1000 {
+			b.setNode(up(fleet.NodeName(fmt.Sprintf("n%d", i)), 4))
+		}
+		for i := range 4000 {
+			work := fmt.Sprint(i % 500)
+			b.times.learn(work, fleet.NodeName(fmt.Sprintf("n%d", i%1000)), time.Duration(i+1)*time.Second)
+			b.add(&waiter{id: ItemID(fmt.Sprint(i)), affinity: work, work: work, seq: uint64(i)}, nil, "")
+		}
+		bb.StartTimer()
+		if n := len(b.place()); n != 4000 {
+			bb.Fatal(n)
+		}
+	}
+}
