@@ -6,7 +6,7 @@ VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev
 LDFLAGS  := -s -w -X github.com/outwork-build/outwork/internal/version.number=$(VERSION)
 PACKAGES ?= ./...
 
-.PHONY: help build agents test test-windows deps race fuzz vet bench generate clean
+.PHONY: help build agents test test-windows deps race fuzz vet torture bench generate clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:[^#]*##/\t/' | expand -t 15
@@ -35,9 +35,13 @@ race: ## the concurrent packages under the race detector; the processes that tes
 fuzz: ## each fuzz target for FUZZTIME (default 20s)
 	@./.ci/fuzz $(or $(FUZZTIME),20s)
 
+torture: ## kill, freeze and cut off a farm under load for TORTURE (default 10m); it prints its seed
+	$(GO) test ./e2e -run 'TestTorture$$' -count=1 -v -timeout 120m -torture $(or $(TORTURE),10m) $(if $(SEED),-torture.seed $(SEED))
+
 bench: ## the figures of docs/performance.md
 	$(GO) run ./bench/dispatch
 	$(GO) run ./bench/logs
+	$(GO) run ./bench/fleet
 
 generate: ## generated code from its sources
 	./api/proto/generate.sh

@@ -2,6 +2,7 @@ package world
 
 import (
 	"bufio"
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -12,11 +13,12 @@ import (
 // PID is the agent's process.
 func (a *Agent) PID() int { return a.process.cmd.Process.Pid }
 
-// AgentsBelow are the processes of agents over a folder that the controller has started, or somebody for it.
+// AgentsBelow are the processes of agents over a folder that serve who started them.
 func AgentsBelow(root string) (pids []int) {
 	for _, p := range Leftovers(root) {
-		if f := strings.Fields(p); len(f) > 2 && f[2] == "agent" {
-			pid, _ := strconv.Atoi(f[0])
+		pid, _ := strconv.Atoi(strings.Fields(p)[0])
+		program, _ := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid))
+		if strings.HasPrefix(filepath.Base(program), "outwork") && strings.Contains(p, " --stdio") {
 			pids = append(pids, pid)
 		}
 	}
