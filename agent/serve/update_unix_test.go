@@ -21,19 +21,24 @@ import (
 )
 
 // released are agents as two releases have them.
-var released = sync.OnceValues(func() (string, error) {
+var released = sync.OnceValues(func() (agents [2][]byte, err error) {
 	dir, err := os.MkdirTemp("", "outwork-agents-")
 	if err != nil {
-		return "", err
+		return agents, err
 	}
-	for _, version := range []string{"1", "2"} {
+	defer os.RemoveAll(dir)
+	for i, version := range []string{"1", "2"} {
+		file := filepath.Join(dir, version)
 		cmd := exec.Command("go", "build", "-ldflags", "-s -w -X github.com/outwork-build/outwork/internal/version.number="+version,
-			"-o", filepath.Join(dir, version), "github.com/outwork-build/outwork/cmd/outwork-agent")
+			"-o", file, "github.com/outwork-build/outwork/cmd/outwork-agent")
 		if out, err := cmd.CombinedOutput(); err != nil {
-			return "", fmt.Errorf("%w: %s", err, out)
+			return agents, fmt.Errorf("%w: %s", err, out)
+		}
+		if agents[i], err = os.ReadFile(file); err != nil {
+			return agents, err
 		}
 	}
-	return dir, nil
+	return agents, nil
 })
 
 // depot is a controller that hands out an agent.
@@ -97,12 +102,11 @@ type installed struct {
 
 func install(t *testing.T, d *depot, args ...string) *installed {
 	t.Helper()
-	dir, err := released()
+	both, err := released()
 	if err != nil {
 		t.Fatal(err)
 	}
-	a := &installed{file: filepath.Join(t.TempDir(), "outwork-agent"), root: t.TempDir()}
-	a.one, a.two = contents(t, filepath.Join(dir, "1")), contents(t, filepath.Join(dir, "2"))
+	a := &installed{file: filepath.Join(t.TempDir(), "outwork-agent"), root: t.TempDir(), one: both[0], two: both[1]}
 	if err := os.WriteFile(a.file, a.one, 0o755); err != nil {
 		t.Fatal(err)
 	}
