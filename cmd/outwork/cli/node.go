@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/outwork-build/outwork/api"
+	"github.com/outwork-build/outwork/fleet/label"
 )
 
 func (e *env) nodeCmd() *cobra.Command {
@@ -34,7 +35,7 @@ func (e *env) nodeListCmd() *cobra.Command {
 			return e.show(ns, func(w *tabwriter.Writer) {
 				fmt.Fprintln(w, "NAME\tSTATE\tBUSY\tSYSTEM\tLABELS\tREASON")
 				for _, n := range ns {
-					fmt.Fprintf(w, "%s\t%s\t%d/%d\t%s\t%s\t%s\n", n.Name, n.State, len(n.Busy), n.Executors, system(n), strings.Join(n.Labels, " "), reason(n))
+					fmt.Fprintf(w, "%s\t%s\t%d/%d\t%s\t%s\t%s\n", n.Name, n.State, len(n.Busy), n.Executors, system(n), label.FormatLabels(n.Labels), reason(n))
 				}
 			})
 		},
@@ -74,7 +75,7 @@ func (e *env) nodeShowCmd() *cobra.Command {
 				if n.Offline != nil {
 					fmt.Fprintf(w, "Reason:\t%s\n", n.Offline.Text)
 				}
-				fmt.Fprintf(w, "Executors:\t%d, %d busy\nMode:\t%s\nLabels:\t%s\n", n.Executors, len(n.Busy), n.Mode, strings.Join(n.Assigned, " "))
+				fmt.Fprintf(w, "Executors:\t%d, %d busy\nMode:\t%s\nLabels:\t%s\n", n.Executors, len(n.Busy), n.Mode, label.FormatLabels(n.Assigned))
 				fmt.Fprintf(w, "Launcher:\t%s\nSystem:\t%s\nHost:\t%s, %d CPUs\nVersion:\t%s\n", n.Launcher, system(n), n.Hostname, n.CPUs, n.Version)
 				if a := n.Agent; a != nil {
 					fmt.Fprintf(w, "Agent:\tprocess %d, %s, folder %s\n", a.PID, memory(a.Memory), a.Root)

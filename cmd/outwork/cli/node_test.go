@@ -41,6 +41,8 @@ func TestAddingANodeInOneGo(t *testing.T) {
 	s.ok("ok    link", "node", "doctor", "box")
 	s.fails(exitConflict, "already", "node", "add", "box")
 	s.ok("Made node twin like box.", "node", "copy", "box", "twin", "--launcher-config", "command="+strings.Replace(agent, "root'", "other'", 1), "--executors", "3", "--monitor", "disk=bad:1MiB,action:warn", "--tool", "jdk=/opt/jdk")
+	s.ok("", "node", "update", "box", "--labels", `linux docker,"two words"`)
+	s.ok(`docker linux os:linux "two words"`, "node", "show", "box")
 	s.ok("twin: online.", "node", "wait-online", "twin", "--timeout", "1m")
 	s.ok("online", "node", "history", "twin")
 	show := s.ok("process ", "node", "show", "twin")

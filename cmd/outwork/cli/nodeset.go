@@ -12,22 +12,44 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/outwork-build/outwork/api"
+	"github.com/outwork-build/outwork/fleet/label"
 )
 
 // nodeFlags are the flags of everything that a node can be told. What was not given stays out of the request.
 type nodeFlags struct {
 	flags                                        *pflag.FlagSet
 	description, mode, root, launcher, retention string
-	labels                                       []string
+	labels                                       labelList
 	executors                                    int
 	env, tools, launch, retain, monitors         []string
+}
+
+// labelList are the labels of a flag, written as an agent takes them too.
+type labelList []string
+
+func (l *labelList) String() string { return label.FormatLabels(*l) }
+
+func (l *labelList) Type() string { return "labels" }
+
+func (l *labelList) Set(text string) error {
+	for part := range strings.SplitSeq(text, ",") {
+		some, err := label.ParseLabels(part)
+		if err != nil {
+			return err
+		}
+		*l = append(*l, some...)
+	}
+	if *l == nil {
+		*l = labelList{} // given, and none
+	}
+	return nil
 }
 
 func (f *nodeFlags) add(fs *pflag.FlagSet) {
 	f.flags = fs
 	fs.StringVar(&f.description, "description", "", "what it is")
 	fs.IntVar(&f.executors, "executors", 0, "how much it does at once")
-	fs.StringSliceVar(&f.labels, "labels", nil, "its labels, comma separated")
+	fs.Var(&f.labels, "labels", "its `labels`, separated by spaces or commas; one with a space in it stands in double quotes")
 	fs.StringVar(&f.mode, "mode", "", "normal, or exclusive: only work whose label expression it matches")
 	fs.StringVar(&f.root, "remote-root", "", "`folder` of the agent on the machine")
 	fs.StringArrayVar(&f.env, "env", nil, "`NAME=VALUE` in the environment of its steps; may be repeated; an empty one takes all away")
@@ -45,7 +67,7 @@ func (f *nodeFlags) given(name string) bool { return f.flags.Changed(name) }
 func (f *nodeFlags) update() (u api.NodeUpdate, err error) {
 	texts := map[string]func(){
 		"description": func() { u.Description = &f.description }, "mode": func() { u.Mode = &f.mode }, "remote-root": func() { u.RemoteRoot = &f.root },
-		"launcher": func() { u.Launcher = &f.launcher }, "labels": func() { u.Labels = &f.labels }, "executors": func() { u.Executors = &f.executors },
+		"launcher": func() { u.Launcher = &f.launcher }, "labels": func() { u.Labels = (*[]string)(&f.labels) }, "executors": func() { u.Executors = &f.executors },
 		"env": func() { u.Env, err = pairs("env", f.env, err) }, "tool": func() { u.Tools, err = pairs("tool", f.tools, err) },
 		"launcher-config": func() { u.LauncherConfig, err = pairs("launcher-config", f.launch, err) },
 		"monitor":         func() { u.Monitors, err = limits(f.monitors, err) },
