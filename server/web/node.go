@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/outwork-build/outwork/fleet"
+	"github.com/outwork-build/outwork/fleet/label"
 	"github.com/outwork-build/outwork/internal/fault"
 	"github.com/outwork-build/outwork/queue"
 	"github.com/outwork-build/outwork/server/auth"
@@ -52,7 +53,7 @@ func (s *site) node(w http.ResponseWriter, r *http.Request) error {
 	}
 	slices.SortFunc(busy, func(a, b queue.ItemStatus) int { return a.Grant.Executor - b.Grant.Executor })
 	n := st.Node
-	p := nodePage{Node: newRow(st, busy), Launches: s.Fleet.Launches(n), Edit: r.URL.Query().Has("edit"), Labels: strings.Join(n.Labels, " "), Env: pairs(n.Env), Tools: pairs(n.Tools),
+	p := nodePage{Node: newRow(st, busy), Launches: s.Fleet.Launches(n), Edit: r.URL.Query().Has("edit"), Labels: label.FormatLabels(n.Labels), Env: pairs(n.Env), Tools: pairs(n.Tools),
 		Launcher: pairs(n.Launcher.Config)}
 	var err error
 	if p.Gauges, err = s.gauges(st); err != nil {
@@ -184,7 +185,9 @@ func (s *site) configure(w http.ResponseWriter, r *http.Request) (err error) {
 	}
 	n, form := st.Node, r.PostForm
 	n.Description, n.RemoteRoot, n.Mode = form.Get("description"), form.Get("remoteRoot"), fleet.Mode(form.Get("mode"))
-	n.Labels = strings.Fields(form.Get("labels"))
+	if n.Labels, err = label.ParseLabels(form.Get("labels")); err != nil {
+		return fault.New(fault.Invalid, "labels: %v", err)
+	}
 	if n.Executors, err = strconv.Atoi(form.Get("executors")); err != nil {
 		return fault.New(fault.Invalid, "executors: %q: expected a number", form.Get("executors"))
 	}
