@@ -283,7 +283,7 @@ func found(t *testing.T, who string, began time.Time, heartbeat time.Duration) {
 	}
 }
 
-// An island leaves nothing behind, and removes what a test that died has left.
+// An island leaves nothing behind.
 func TestIslandsAreRemoved(t *testing.T) {
 	t.Parallel()
 	var name string
