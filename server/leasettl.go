@@ -3,13 +3,13 @@ package server
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 	"time"
 
+	"github.com/outwork-build/outwork/internal/durable"
 	"github.com/outwork-build/outwork/internal/fault"
 	"github.com/outwork-build/outwork/queue"
 )
@@ -60,20 +60,6 @@ func readTTL(dir string) (time.Duration, error) {
 	return d, nil
 }
 
-// writeTTL leaves the old file or the new one, whenever it is interrupted.
-func writeTTL(dir string, ttl time.Duration) (err error) {
-	f, err := os.CreateTemp(dir, ttlFile+".*")
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			os.Remove(f.Name())
-		}
-	}()
-	_, err = fmt.Fprintln(f, ttl)
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), filepath.Join(dir, ttlFile))
+func writeTTL(dir string, ttl time.Duration) error {
+	return durable.WriteFile(filepath.Join(dir, ttlFile), []byte(ttl.String()+"\n"))
 }

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 
 	"github.com/outwork-build/outwork/api"
+	"github.com/outwork-build/outwork/internal/durable"
 	"github.com/outwork-build/outwork/internal/fault"
 	"github.com/outwork-build/outwork/wire/tcp"
 	"github.com/outwork-build/outwork/wire/websocket"
@@ -51,26 +52,15 @@ func loadCredential(root, url string) (*credential, error) {
 }
 
 // save is atomic: a crash leaves the old file or the new one.
-func (c *credential) save(root string) (err error) {
+func (c *credential) save(root string) error {
 	b, err := json.Marshal(c)
 	if err != nil {
 		return fmt.Errorf("save credential: %w", err)
 	}
-	f, err := os.CreateTemp(root, credentialFile+".*") // mode 0600
-	if err != nil {
+	if err := durable.WriteFile(filepath.Join(root, credentialFile), append(b, '\n')); err != nil {
 		return fmt.Errorf("save credential: %w", err)
 	}
-	defer func() {
-		if err != nil {
-			os.Remove(f.Name())
-			err = fmt.Errorf("save credential: %w", err)
-		}
-	}()
-	_, err = f.Write(append(b, '\n'))
-	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), filepath.Join(root, credentialFile))
+	return nil
 }
 
 // join exchanges the one-use token for a credential and keeps it.

@@ -16,7 +16,7 @@ var linked = []string{
 	"api", "api/agentpb",
 	"cas", "cas/remote", "cas/tree",
 	"cmd/outwork-agent",
-	"internal/connect", "internal/fault", "internal/lifecycle", "internal/version",
+	"internal/connect", "internal/durable", "internal/fault", "internal/lifecycle", "internal/version",
 	"wire", "wire/mux", "wire/rpc", "wire/stdio", "wire/tcp", "wire/text", "wire/websocket",
 }
 

@@ -9,13 +9,13 @@ import (
 	"io"
 	"maps"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/outwork-build/outwork/api"
 	"github.com/outwork-build/outwork/build"
 	"github.com/outwork-build/outwork/fleet"
+	"github.com/outwork-build/outwork/internal/durable"
 	"github.com/outwork-build/outwork/internal/fault"
 	"github.com/outwork-build/outwork/server/auth"
 	"github.com/outwork-build/outwork/server/notify"
@@ -413,23 +413,5 @@ func writeJSON(file string, v any) error {
 	if err != nil {
 		return err
 	}
-	part := file + ".part"
-	f, err := os.OpenFile(part, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(b)
-	err = errors.Join(err, f.Sync(), f.Close())
-	if err == nil {
-		err = os.Rename(part, file)
-	}
-	if err != nil {
-		os.Remove(part)
-		return err
-	}
-	if dir, err := os.Open(filepath.Dir(file)); err == nil {
-		dir.Sync() // systems that cannot sync a folder keep its names in their own time
-		dir.Close()
-	}
-	return nil
+	return durable.WriteFile(file, b)
 }

@@ -12,6 +12,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/outwork-build/outwork/internal/durable"
 )
 
 // delivery is a message on its way to one channel. It is a file until it was delivered or given up.
@@ -136,23 +138,8 @@ func writeJSON(file string, v any) error {
 	if err != nil {
 		return err
 	}
-	part := file + ".part"
-	f, err := os.OpenFile(part, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
-	if err != nil {
+	if err := durable.WriteFile(file, b); err != nil {
 		return fmt.Errorf("notifications: %w", err)
-	}
-	_, err = f.Write(b)
-	err = errors.Join(err, f.Sync(), f.Close())
-	if err == nil {
-		err = os.Rename(part, file)
-	}
-	if err != nil {
-		os.Remove(part)
-		return fmt.Errorf("notifications: %w", err)
-	}
-	if dir, err := os.Open(filepath.Dir(file)); err == nil {
-		dir.Sync() // systems that cannot sync a folder keep its names in their own time
-		dir.Close()
 	}
 	return nil
 }

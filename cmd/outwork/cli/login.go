@@ -16,6 +16,7 @@ import (
 
 	"github.com/outwork-build/outwork/api"
 	"github.com/outwork-build/outwork/api/client"
+	"github.com/outwork-build/outwork/internal/durable"
 	"github.com/outwork-build/outwork/internal/fault"
 )
 
@@ -69,11 +70,7 @@ func writeLogins(file string, l logins) error {
 	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
 		return err
 	}
-	tmp := file + ".new"
-	if err := os.WriteFile(tmp, append(b, '\n'), 0o600); err != nil {
-		return err
-	}
-	return os.Rename(tmp, file)
+	return durable.WriteFile(file, append(b, '\n'))
 }
 
 // target decides which controller is meant, and with which token.
