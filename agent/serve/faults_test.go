@@ -146,6 +146,9 @@ func TestBlackholedPathIsFoundByBothSides(t *testing.T) {
 	startHere(t, serve.Config{URL: p.url(), Token: "owj_good", Name: "n", Root: t.TempDir(), MaxBackoff: 50 * time.Millisecond, Logger: logTo(log)})
 	conn := c.next(t)
 	m := conn.Machine()
+	if _, err := m.Describe(t.Context()); err != nil { // the agent's side of the connection stands too
+		t.Fatal(err)
+	}
 	call := make(chan error, 1)
 	p.hole.Store(true)
 	go func() { _, err := m.Describe(context.Background()); call <- err }()
