@@ -88,6 +88,8 @@ type controller struct {
 	t     testing.TB
 	conns chan *remote.Conn
 
+	connecting sync.WaitGroup // handlers: the HTTP server does not wait for those whose connection was taken over
+
 	mu       sync.Mutex // guards the rest
 	options  remote.Options
 	tokens   map[string]bool // token → not used yet
@@ -119,7 +121,13 @@ func newController(t testing.TB, tls bool) *controller {
 	} else {
 		c.Start()
 	}
-	t.Cleanup(c.Close)
+	t.Cleanup(func() {
+		c.Close()
+		c.connecting.Wait()
+		for len(c.conns) > 0 { // those that no test asked for
+			(<-c.conns).Close()
+		}
+	})
 	return c
 }
 
@@ -142,6 +150,8 @@ func (c *controller) join(w http.ResponseWriter, r *http.Request) {
 }
 
 func (c *controller) connect(w http.ResponseWriter, r *http.Request) {
+	c.connecting.Add(1)
+	defer c.connecting.Done()
 	c.mu.Lock()
 	_, known := c.creds[strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")]
 	refusal, options := c.refusal, c.options
