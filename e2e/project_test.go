@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/outwork-build/outwork/e2e/world"
+	"github.com/outwork-build/outwork/internal/need"
 )
 
 // projectFile builds the small agent of this very tree on one machine and runs it on another. As on any farm that builds Go, the
@@ -54,7 +55,7 @@ func ownRepository(t *testing.T) string {
 	dir := filepath.Join(t.TempDir(), "project")
 	files, err := exec.Command("git", "-C", world.Root(), "ls-files", "-z").Output()
 	if err != nil {
-		world.Lack(t, "this tree is no git checkout: %v", err)
+		need.Lack(t, "this tree is no git checkout: %v", err)
 	}
 	for _, name := range strings.Split(strings.TrimSuffix(string(files), "\x00"), "\x00") {
 		b, err := os.ReadFile(filepath.Join(world.Root(), name))

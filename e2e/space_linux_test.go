@@ -11,6 +11,7 @@ import (
 	"github.com/outwork-build/outwork/api"
 	"github.com/outwork-build/outwork/e2e/world"
 	"github.com/outwork-build/outwork/internal/fault"
+	"github.com/outwork-build/outwork/internal/need"
 )
 
 // small mounts a file system of some size, which goes when the test ends.
@@ -18,7 +19,7 @@ func small(t *testing.T, size string) string {
 	t.Helper()
 	dir := t.TempDir()
 	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size="+size); err != nil {
-		world.Lack(t, "a small file system to fill needs root: %v", err)
+		need.Lack(t, "a small file system to fill needs root: %v", err)
 	}
 	t.Cleanup(func() { unix.Unmount(dir, unix.MNT_DETACH) })
 	return dir

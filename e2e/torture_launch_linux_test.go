@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/outwork-build/outwork/api"
-	"github.com/outwork-build/outwork/e2e/world"
+	"github.com/outwork-build/outwork/internal/need"
 )
 
 // launched adds the agents that the controller starts: by a command, by a command whose channel is for text, and by ssh.
@@ -41,7 +41,7 @@ func (x *torture) sshd() map[string]string {
 	x.Helper()
 	daemon, err := exec.LookPath("/usr/sbin/sshd")
 	if err != nil {
-		world.Lack(x.T, "sshd is missing: apt-get install openssh-server")
+		need.Lack(x.T, "sshd is missing: apt-get install openssh-server")
 	}
 	dir := x.TempDir()
 	for _, key := range []string{"host", "id"} {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/outwork-build/outwork/api"
 	"github.com/outwork-build/outwork/e2e/world"
+	"github.com/outwork-build/outwork/internal/need"
 )
 
 // Jenkinsfiles that cannot run end their build at once, with an error that says what, where and what to do.
@@ -182,7 +183,7 @@ func TestWrongStart(t *testing.T) {
 	}
 	w.StopController()
 	if _, err := exec.LookPath("sqlite3"); err != nil {
-		world.Lack(t, "the command sqlite3 is not there (apt-get install sqlite3)")
+		need.Lack(t, "the command sqlite3 is not there (apt-get install sqlite3)")
 	}
 	files, _ := filepath.Glob(filepath.Join(w.Data(), "*.db"))
 	if len(files) != 1 {

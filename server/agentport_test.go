@@ -15,6 +15,7 @@ import (
 	"github.com/outwork-build/outwork/api"
 	"github.com/outwork-build/outwork/fleet"
 	"github.com/outwork-build/outwork/internal/fault"
+	"github.com/outwork-build/outwork/internal/need"
 	"github.com/outwork-build/outwork/server"
 	"github.com/outwork-build/outwork/server/servertest"
 	"github.com/outwork-build/outwork/wire/tcp"
@@ -157,7 +158,7 @@ func TestAgentsAtAnAddressOfTheirOwn(t *testing.T) {
 	cfg := servertest.Config(t)
 	cfg.AgentListen = "127.0.0.2:0"
 	if l, err := net.Listen("tcp", cfg.AgentListen); err != nil {
-		t.Skip("this system has no 127.0.0.2: ", err)
+		need.Lack(t, "this system has no 127.0.0.2: %v", err)
 	} else {
 		l.Close()
 	}

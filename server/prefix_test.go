@@ -3,93 +3,30 @@ package server_test
 import (
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/outwork-build/outwork/api/client"
 	"github.com/outwork-build/outwork/internal/fault"
+	"github.com/outwork-build/outwork/internal/need"
 	"github.com/outwork-build/outwork/server"
 	"github.com/outwork-build/outwork/server/servertest"
 )
 
-func freePort(t *testing.T) string {
+// nginx shows upstream below /ci/, and returns its port. strip: it takes the path off.
+func nginx(t *testing.T, upstream string, strip bool) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	_, port, _ := net.SplitHostPort(l.Addr().String())
-	return port
-}
-
-// nginx shows upstream below /ci/, and ends with the test. strip: it takes the path off.
-func nginx(t *testing.T, port, upstream string, strip bool) {
-	t.Helper()
-	binary, err := exec.LookPath("nginx")
-	if err != nil {
-		binary, err = exec.LookPath("/usr/sbin/nginx")
-	}
-	if err != nil {
-		if os.Getenv("OUTWORK_CI") != "" {
-			t.Fatal("nginx is missing: install nginx-light")
-		}
-		t.Skip("nginx is missing: install nginx-light")
-	}
 	if strip {
 		upstream += "/"
 	}
-	dir := t.TempDir()
-	conf := fmt.Sprintf(`daemon off; master_process off; pid %[1]s/pid; error_log stderr; worker_processes 1;
-events { worker_connections 64; }
-http {
-  access_log off; client_body_temp_path %[1]s/a; proxy_temp_path %[1]s/b; fastcgi_temp_path %[1]s/c; uwsgi_temp_path %[1]s/d; scgi_temp_path %[1]s/e;
-  server {
-    listen 127.0.0.1:%[2]s;
-    location /ci/ {
-      proxy_pass %[3]s; proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection $http_connection;
+	return need.Nginx(t, "", `location /ci/ {
+      proxy_pass `+upstream+`; proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection $http_connection;
       proxy_set_header X-Forwarded-For $remote_addr; proxy_read_timeout 1h;
-    }
-  }
-}
-`, dir, port, upstream)
-	path := filepath.Join(dir, "nginx.conf")
-	if err := os.WriteFile(path, []byte(conf), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	var said strings.Builder
-	cmd := exec.Command(binary, "-p", dir, "-c", path, "-e", "stderr")
-	cmd.Stdout, cmd.Stderr = &said, &said
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	ended := make(chan struct{})
-	go func() { cmd.Wait(); close(ended) }()
-	t.Cleanup(func() { cmd.Process.Kill(); <-ended })
-	deadline, tick := time.After(servertest.Patience), time.NewTicker(10*time.Millisecond)
-	defer tick.Stop()
-	for {
-		if c, err := net.Dial("tcp", "127.0.0.1:"+port); err == nil {
-			c.Close()
-			return
-		}
-		select {
-		case <-tick.C:
-		case <-ended:
-			t.Fatalf("nginx has ended: %s", said.String())
-		case <-deadline:
-			t.Fatal("nginx takes no connections")
-		}
-	}
+    }`)
 }
 
 var link = regexp.MustCompile(` (?:href|src|action|data-base|data-module)="(/[^"]*)"`)
@@ -107,9 +44,8 @@ func belowAPath(t *testing.T, strip bool) {
 		job = "hello" // nginx that takes a path off also takes %2F for a slash
 	}
 	escaped := url.PathEscape(job)
-	port, own := freePort(t), freePort(t)
-	site := "http://127.0.0.1:" + port
-	nginx(t, port, "http://127.0.0.1:"+own, strip)
+	own := need.Port(t)
+	site := "http://127.0.0.1:" + nginx(t, "http://127.0.0.1:"+own, strip)
 	cfg := servertest.Config(t)
 	cfg.Listen, cfg.URL = "127.0.0.1:"+own, site+"/ci/"
 	f := servertest.Start(t, cfg)

@@ -1,6 +1,7 @@
 package agenttest
 
 import (
+	"sync"
 	"github.com/outwork-build/outwork/agent"
 	"github.com/outwork-build/outwork/internal/fault"
 )
@@ -43,13 +44,15 @@ func runIsStartAndFollow(b *bench) {
 	_, _, err = run("bad", 0, "")
 	b.wantKind("Run of nothing", err, fault.Invalid)
 	// The start of a step that says nothing is told while it runs.
+	var stop sync.WaitGroup
 	e, err := r.Run(b.ctx(), agent.StartRequest{Lease: l, Step: "silent", Script: []byte("#!/bin/sh\nexec sleep 600")}, 0, func() {
-		go func() {
+		stop.Go(func() {
 			if err := b.m.Stop(b.ctx(), agent.StopRequest{Lease: l, Step: "silent", Grace: -1}); err != nil {
 				b.Error(err)
 			}
-		}()
+		})
 	}, func(agent.Output) error { return nil })
+	stop.Wait()
 	if err != nil || !e.Stopped {
 		b.Errorf("%+v, %v", e, err)
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/outwork-build/outwork/agent"
 	"github.com/outwork-build/outwork/agent/host"
 	"github.com/outwork-build/outwork/internal/fault"
+	"github.com/outwork-build/outwork/internal/need"
 )
 
 // forgotten runs a script to its end and forgets it.
@@ -145,7 +146,7 @@ func TestEnvironmentOverTheLeases(t *testing.T) {
 func TestStepsKeepTheAgentsSlack(t *testing.T) {
 	want, err := os.ReadFile("/proc/self/timerslack_ns")
 	if err != nil {
-		t.Skip("this kernel does not show a process's timer slack: ", err)
+		need.Lack(t, "this kernel does not show a process's timer slack: %v", err)
 	}
 	p := launch(t, host.Config{Root: t.TempDir()})
 	l := agent.Lease{Item: "i", Epoch: 1}

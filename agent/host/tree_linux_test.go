@@ -9,11 +9,10 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/outwork-build/outwork/agent"
 	"github.com/outwork-build/outwork/agent/host"
 	"github.com/outwork-build/outwork/internal/fault"
+	"github.com/outwork-build/outwork/internal/need"
 )
 
 // I6: whatever a step leaves behind, and however it hides, is gone when Close returns.
@@ -178,7 +177,7 @@ func listing(t *testing.T, dir string) (names []string) {
 // F5: with the disk full a step runs to its end, its exit is kept, what is missing of its output is counted and marked; new
 // work is refused with the reason, and taken again once there is room.
 func TestDiskFull(t *testing.T) {
-	root := smallDisk(t, "8m")
+	root := need.Disk(t, "8m")
 	p := launch(t, host.Config{Root: root, MinFree: 512 << 10})
 	defer closeAll(t, p)
 	l := agent.Lease{Item: t.Name(), Epoch: 1}
@@ -225,7 +224,7 @@ func TestDiskFull(t *testing.T) {
 
 // A disk that stays full to the end: the exit is there all the same, because its room was kept before the start.
 func TestExitOnAFullDisk(t *testing.T) {
-	root := smallDisk(t, "1m")
+	root := need.Disk(t, "1m")
 	p := launch(t, host.Config{Root: root, MinFree: 1})
 	l := agent.Lease{Item: t.Name(), Epoch: 1}
 	open(t, p, agent.OpenRequest{Lease: l})
@@ -239,30 +238,6 @@ func TestExitOnAFullDisk(t *testing.T) {
 		t.Errorf("after a restart: %d bytes, %+v", len(again), e2)
 	}
 	closeAll(t, p)
-}
-
-// smallDisk is a folder with so much room.
-func smallDisk(t *testing.T, size string) string {
-	t.Helper()
-	if os.Getuid() != 0 {
-		if os.Getenv("OUTWORK_CI") != "" {
-			t.Fatal("mounting a small disk needs root")
-		}
-		t.Skip("mounting a small disk needs root")
-	}
-	root := t.TempDir()
-	if err := unix.Mount("tmpfs", root, "tmpfs", 0, "size="+size); err != nil {
-		if os.Getenv("OUTWORK_CI") != "" {
-			t.Fatalf("mount tmpfs: %v", err)
-		}
-		t.Skipf("mount tmpfs: %v", err)
-	}
-	t.Cleanup(func() {
-		if err := unix.Unmount(root, unix.MNT_DETACH); err != nil {
-			t.Errorf("unmount: %v", err)
-		}
-	})
-	return root
 }
 
 func TestLimits(t *testing.T) {

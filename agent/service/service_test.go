@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/outwork-build/outwork/internal/fault"
+	"github.com/outwork-build/outwork/internal/need"
 )
 
 var rewrite = flag.Bool("update", false, "write the golden files anew")
@@ -60,13 +61,7 @@ func TestTexts(t *testing.T) {
 
 // S1-35, S1-114: systemd takes the unit, and would start the agent again whenever it ends.
 func TestSystemdTakesTheUnit(t *testing.T) {
-	verify, err := exec.LookPath("systemd-analyze")
-	if err != nil {
-		if os.Getenv("OUTWORK_CI") != "" {
-			t.Fatal("systemd-analyze is not on this machine: package systemd")
-		}
-		t.Skip("systemd-analyze is not on this machine")
-	}
+	verify := need.Program(t, "systemd", "systemd-analyze")
 	for name, root := range map[string]string{"gpu-7": "plain", "x.y_z": "with blank"} {
 		s := Spec{Name: name, Root: filepath.Join(t.TempDir(), root), User: "root", Env: map[string]string{"OUTWORK_URL": "http://x"}, Program: os.Args[0]}
 		if err := s.check(); err != nil {

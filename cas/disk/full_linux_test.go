@@ -5,37 +5,17 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/outwork-build/outwork/cas"
 	"github.com/outwork-build/outwork/cas/castest"
 	"github.com/outwork-build/outwork/cas/disk"
+	"github.com/outwork-build/outwork/internal/need"
 )
 
-// smallDisk mounts a file system of 8 MB.
-func smallDisk(t *testing.T) string {
-	t.Helper()
-	if os.Getuid() != 0 {
-		if os.Getenv("OUTWORK_CI") != "" {
-			t.Fatal("needs root: mounts a tmpfs of 8 MB")
-		}
-		t.Skip("needs root: mounts a tmpfs of 8 MB")
-	}
-	dir := t.TempDir()
-	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=8m"); err != nil {
-		if os.Getenv("OUTWORK_CI") != "" {
-			t.Fatal(err)
-		}
-		t.Skip("cannot mount a tmpfs here:", err)
-	}
-	t.Cleanup(func() { syscall.Unmount(dir, syscall.MNT_DETACH) })
-	return dir
-}
-
 func TestFullDisk(t *testing.T) {
-	dir := smallDisk(t)
+	dir := need.Disk(t, "8m")
 	store := filepath.Join(dir, "cas")
 	s := open(t, disk.Config{Dir: store, Lease: time.Hour})
 	ballast := filepath.Join(dir, "somebody else's file")
@@ -90,7 +70,7 @@ func TestFullDisk(t *testing.T) {
 
 // When blobs may go, a full disk makes the store smaller instead of useless.
 func TestFullDiskEvicts(t *testing.T) {
-	dir := smallDisk(t)
+	dir := need.Disk(t, "8m")
 	s := open(t, disk.Config{Dir: filepath.Join(dir, "cas"), Lease: time.Nanosecond})
 	var wg sync.WaitGroup
 	for g := range uint64(2) {

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/outwork-build/outwork/agent/host"
+	"github.com/outwork-build/outwork/internal/need"
 	"github.com/outwork-build/outwork/server/servertest"
 )
 
@@ -23,12 +24,7 @@ func TestMain(m *testing.M) {
 // S1-28, S1-29: with a shell, curl and a token, one line brings a machine that has nothing to its first build; as the documentation
 // writes it.
 func TestFirstAgentOfAMachine(t *testing.T) {
-	if _, err := exec.LookPath("curl"); err != nil {
-		if os.Getenv("OUTWORK_CI") != "" {
-			t.Fatal("curl is not on this machine")
-		}
-		t.Skip("curl is not on this machine")
-	}
+	need.Program(t, "curl", "curl")
 	cfg := servertest.Config(t)
 	cfg.AgentsDir = t.TempDir()
 	build := exec.Command("go", "build", "-o", filepath.Join(cfg.AgentsDir, "outwork-agent-"+runtime.GOOS+"-"+runtime.GOARCH), ".")

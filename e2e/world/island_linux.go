@@ -11,6 +11,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+
+	"github.com/outwork-build/outwork/internal/need"
 )
 
 // Direction is of packets, as an island's agent sees it.
@@ -47,11 +49,11 @@ func NewIsland(t testing.TB) *Island {
 	t.Helper()
 	for _, tool := range []string{"ip", "iptables", "nsenter"} {
 		if _, err := exec.LookPath(tool); err != nil {
-			Lack(t, "a network namespace needs the command %s (apt-get install iproute2 iptables util-linux)", tool)
+			need.Lack(t, "a network namespace needs the command %s (apt-get install iproute2 iptables util-linux)", tool)
 		}
 	}
 	if os.Geteuid() != 0 {
-		Lack(t, "a network namespace needs root")
+		need.Lack(t, "a network namespace needs root")
 	}
 	removeStale(t)
 	pid, n := os.Getpid(), islands.Add(1)

@@ -402,12 +402,3 @@ func Binary(t testing.TB) string {
 	}
 	return b
 }
-
-// Lack skips a test that misses a part of the machine, and fails it in CI, where nothing may be missing.
-func Lack(t testing.TB, format string, args ...any) {
-	t.Helper()
-	if os.Getenv("OUTWORK_CI") != "" {
-		t.Fatalf(format, args...)
-	}
-	t.Skipf(format, args...)
-}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/outwork-build/outwork/internal/need"
 	"github.com/outwork-build/outwork/pipeline/value"
 )
 
@@ -77,12 +78,7 @@ func firstLine(s string) string { l, _, _ := strings.Cut(s, "\n"); return l }
 
 // TestOracle runs every case in Groovy itself, and compares with what is kept. OUTWORK_UPDATE=1 keeps what Groovy says.
 func TestOracle(t *testing.T) {
-	if _, err := exec.LookPath("groovy"); err != nil {
-		if os.Getenv("OUTWORK_CI") == "1" {
-			t.Fatal("groovy is not installed: apt-get install groovy")
-		}
-		t.Skip("groovy is not installed: apt-get install groovy")
-	}
+	need.Program(t, "groovy", "groovy")
 	if testing.Short() {
 		t.Skip("starts a JVM")
 	}
@@ -129,14 +125,8 @@ func javaHome(t *testing.T) string {
 	if home := os.Getenv("JAVA_HOME"); home != "" {
 		return home
 	}
-	bin, err := exec.LookPath("java")
+	bin, err := filepath.EvalSymlinks(need.Program(t, "groovy", "java"))
 	if err != nil {
-		if os.Getenv("OUTWORK_CI") != "" {
-			t.Fatal("java is not installed: apt-get install groovy")
-		}
-		t.Skip("java is not installed: apt-get install groovy")
-	}
-	if bin, err = filepath.EvalSymlinks(bin); err != nil {
 		t.Fatal(err)
 	}
 	return filepath.Dir(filepath.Dir(bin))

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/outwork-build/outwork/internal/need"
 )
 
 // answer is what Groovy says of a text.
@@ -23,15 +25,9 @@ type answer struct {
 func groovyAnswers(t *testing.T, texts []string) []answer {
 	t.Helper()
 	const jar = "/usr/share/java/groovy-all.jar"
-	java, err := exec.LookPath("java")
-	if err == nil {
-		_, err = os.Stat(jar)
-	}
-	if err != nil {
-		if os.Getenv("OUTWORK_CI") == "1" {
-			t.Fatalf("the Debian packages groovy and default-jre-headless are needed: %v", err)
-		}
-		t.Skipf("install the Debian packages groovy and default-jre-headless for this test: %v", err)
+	java := need.Program(t, "default-jre-headless", "java")
+	if _, err := os.Stat(jar); err != nil {
+		need.Lack(t, "%v: apt-get install groovy", err)
 	}
 	dir := t.TempDir()
 	in, out := filepath.Join(dir, "cases.json"), filepath.Join(dir, "answers.json")

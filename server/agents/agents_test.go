@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"github.com/outwork-build/outwork/agent/dist"
+	"github.com/outwork-build/outwork/internal/need"
 	"github.com/outwork-build/outwork/server/agents"
 )
 
@@ -139,7 +140,7 @@ for a in "$@"; do echo "[$a]"; done
 // S1-29: the script fetches the agent only when its digest changed, checks what came, and becomes the agent.
 func TestScript(t *testing.T) {
 	if _, err := exec.LookPath("curl"); err != nil {
-		missing(t, "curl")
+		need.Program(t, "curl", "curl")
 	}
 	platform := runtime.GOOS + "-" + runtime.GOARCH
 	binary := "/agent/" + runtime.GOOS + "/" + runtime.GOARCH
@@ -220,12 +221,4 @@ func TestPowerShellScript(t *testing.T) {
 	if resp.StatusCode != 200 || !strings.Contains(body, "{ '"+w.URL+"' }") || !strings.Contains(body, "$node = 'o''neil’’s'\n") || strings.Contains(body, "@URL@") {
 		t.Errorf("%s: %s", resp.Status, body)
 	}
-}
-
-func missing(t *testing.T, what string) {
-	t.Helper()
-	if os.Getenv("OUTWORK_CI") != "" {
-		t.Fatalf("%s is not on this machine", what)
-	}
-	t.Skipf("%s is not on this machine", what)
 }

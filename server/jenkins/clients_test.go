@@ -7,21 +7,13 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/outwork-build/outwork/internal/need"
 	"github.com/outwork-build/outwork/server/servertest"
 )
 
 func TestMain(m *testing.M) {
 	servertest.Main()
 	os.Exit(m.Run())
-}
-
-// missing skips a test whose real part is not there, and fails it in CI.
-func missing(t *testing.T, format string, args ...any) {
-	t.Helper()
-	if os.Getenv("OUTWORK_CI") != "" {
-		t.Fatalf(format, args...)
-	}
-	t.Skipf(format, args...)
 }
 
 // run runs a client's script to its end.
@@ -40,13 +32,13 @@ func TestNPMClient(t *testing.T) {
 	node, err := exec.LookPath("node")
 	npm, err2 := exec.LookPath("npm")
 	if err != nil || err2 != nil {
-		missing(t, "no node and npm here")
+		need.Lack(t, "no node and npm here")
 	}
 	dir := t.TempDir()
 	install := exec.CommandContext(t.Context(), npm, "install", "--silent", "--no-audit", "--no-fund", "--prefer-offline", "--prefix", dir, "jenkins@1.1.0", "papi@1.1.0")
 	install.Dir = dir
 	if out, err := install.CombinedOutput(); err != nil {
-		missing(t, "npm cannot install jenkins@1.1.0: %v\n%s", err, out)
+		need.Lack(t, "npm cannot install jenkins@1.1.0: %v\n%s", err, out)
 	}
 	script, err := os.ReadFile("testdata/client.js")
 	if err != nil {
@@ -64,7 +56,7 @@ func TestNPMClient(t *testing.T) {
 func TestPythonClient(t *testing.T) {
 	const python = "/usr/bin/python3"
 	if out, err := exec.CommandContext(t.Context(), python, "-c", "import jenkins").CombinedOutput(); err != nil {
-		missing(t, "no Debian package python3-jenkins here: %v %s", err, out)
+		need.Lack(t, "no Debian package python3-jenkins here: %v %s", err, out)
 	}
 	script, err := filepath.Abs("testdata/client.py")
 	if err != nil {

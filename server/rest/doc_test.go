@@ -10,17 +10,13 @@ import (
 	"testing"
 
 	"github.com/outwork-build/outwork/api"
+	"github.com/outwork-build/outwork/internal/need"
 	"github.com/outwork-build/outwork/server/servertest"
 )
 
 // The examples of docs/api.md, run in their order as one script.
 func TestTheDocumentsExamplesRun(t *testing.T) {
-	if _, err := exec.LookPath("curl"); err != nil {
-		if os.Getenv("OUTWORK_CI") != "" {
-			t.Fatal(err)
-		}
-		t.Skip("needs curl: apt-get install curl")
-	}
+	need.Program(t, "curl", "curl")
 	text, err := os.ReadFile(filepath.Join("..", "..", "docs", "api.md"))
 	if err != nil {
 		t.Fatal(err)

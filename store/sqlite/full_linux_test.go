@@ -7,40 +7,15 @@ import (
 	"strings"
 	"testing"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/outwork-build/outwork/build"
 	"github.com/outwork-build/outwork/internal/fault"
+	"github.com/outwork-build/outwork/internal/need"
 	"github.com/outwork-build/outwork/pipeline"
 )
 
-// smallDisk mounts a file system of 8 MiB.
-func smallDisk(t *testing.T) string {
-	t.Helper()
-	if os.Getuid() != 0 {
-		if os.Getenv("OUTWORK_CI") != "" {
-			t.Fatal("needs root: mounts a tmpfs of 8 MiB")
-		}
-		t.Skip("needs root: mounts a tmpfs of 8 MiB")
-	}
-	dir := t.TempDir()
-	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=8m"); err != nil {
-		if os.Getenv("OUTWORK_CI") != "" {
-			t.Fatalf("needs the right to mount a tmpfs: %v", err)
-		}
-		t.Skipf("needs the right to mount a tmpfs: %v", err)
-	}
-	t.Cleanup(func() {
-		if err := unix.Unmount(dir, 0); err != nil {
-			t.Errorf("unmount %s: %v", dir, err)
-		}
-	})
-	return dir
-}
-
 // TestDiskFull is fault F5 for the ledger.
 func TestDiskFull(t *testing.T) {
-	mount := smallDisk(t)
+	mount := need.Disk(t, "8m")
 	dir := filepath.Join(mount, "data")
 	l := openLedger(t, dir, Config{})
 	ctx := t.Context()

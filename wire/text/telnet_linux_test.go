@@ -9,28 +9,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/outwork-build/outwork/internal/need"
 	"github.com/outwork-build/outwork/wire/stdio"
 )
 
-// program finds a program of another package, which CI must have.
-func program(t *testing.T, debian string, names ...string) string {
-	t.Helper()
-	for _, name := range names {
-		if path, err := exec.LookPath(name); err == nil {
-			return path
-		}
-	}
-	if os.Getenv("OUTWORK_CI") != "" {
-		t.Fatalf("%s is missing: install %s", names[0], debian)
-	}
-	t.Skipf("%s is missing: install %s", names[0], debian)
-	return ""
-}
-
 // A real telnet server and a real telnet client, with a terminal between them that changes line ends. S1-108, S1-26
 func TestTelnet(t *testing.T) {
-	server := program(t, "inetutils-telnetd", "telnetd", "/usr/sbin/telnetd")
-	client := program(t, "inetutils-telnet", "inetutils-telnet", "telnet")
+	server := need.Program(t, "inetutils-telnetd", "telnetd", "/usr/sbin/telnetd")
+	client := need.Program(t, "inetutils-telnet", "inetutils-telnet", "telnet")
 	relays, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

@@ -6,6 +6,8 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+
+	"github.com/outwork-build/outwork/internal/need"
 )
 
 func TestMain(m *testing.M) {
@@ -22,7 +24,7 @@ func TestMain(m *testing.M) {
 func TestRelax(t *testing.T) {
 	own, err := os.ReadFile("/proc/self/timerslack_ns")
 	if err != nil {
-		t.Skip("this kernel does not show a process's timer slack: ", err)
+		need.Lack(t, "this kernel does not show a process's timer slack: %v", err)
 	}
 	was := strings.TrimSpace(string(own))
 	for name, env := range map[string][]string{"first": {"RELAX=1"}, "again": {"RELAX=1", envSlack + "=7"}} {

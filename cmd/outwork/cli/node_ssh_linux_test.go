@@ -13,22 +13,15 @@ import (
 	"testing"
 	"time"
 
+	"github.com/outwork-build/outwork/internal/need"
 	"github.com/outwork-build/outwork/server/servertest"
 )
 
 // sshd runs a real one on loopback and returns its port, its key's fingerprint, and a key that is let in.
 func sshd(t *testing.T) (port int, fingerprint, key string) {
 	t.Helper()
-	program, err := exec.LookPath("/usr/sbin/sshd")
-	if err == nil {
-		_, err = exec.LookPath("ssh-keygen")
-	}
-	if err != nil {
-		if os.Getenv("OUTWORK_CI") != "" {
-			t.Fatal(err)
-		}
-		t.Skip("needs sshd and ssh-keygen: apt-get install openssh-server")
-	}
+	program := need.Program(t, "openssh-server", "/usr/sbin/sshd")
+	need.Program(t, "openssh-client", "ssh-keygen")
 	dir := t.TempDir()
 	key = filepath.Join(dir, "id")
 	run := func(args ...string) string {

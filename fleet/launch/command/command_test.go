@@ -14,6 +14,7 @@ import (
 	"github.com/outwork-build/outwork/fleet/launch/command"
 	"github.com/outwork-build/outwork/fleet/launch/launchtest"
 	"github.com/outwork-build/outwork/internal/fault"
+	"github.com/outwork-build/outwork/internal/need"
 )
 
 func TestMain(m *testing.M) { launchtest.Main(m) }
@@ -92,7 +93,7 @@ func TestSuiteText(t *testing.T) {
 // S1-26: a terminal on the way, as telnet or ssh -t make one: with line mode, echo and changed line ends until the agent has said
 // otherwise.
 func TestSuiteTerminal(t *testing.T) {
-	need(t, "socat", "socat")
+	need.Program(t, "socat", "socat")
 	launchtest.Run(t, launchtest.Maker{New: func(t testing.TB) launchtest.Rig {
 		r := rig("exec ", " --text", "true")(t)
 		script := filepath.Join(t.TempDir(), "session")
@@ -103,17 +104,6 @@ func TestSuiteTerminal(t *testing.T) {
 		r.Says = []string{"Last login: never", "socat - EXEC:"}
 		return r
 	}})
-}
-
-func need(t *testing.T, program, debian string) {
-	t.Helper()
-	if _, err := exec.LookPath(program); err == nil {
-		return
-	}
-	if os.Getenv("OUTWORK_CI") != "" {
-		t.Fatalf("%s is missing: install %s", program, debian)
-	}
-	t.Skipf("%s is missing: install %s", program, debian)
 }
 
 // What the command finds in its environment, and what not.

@@ -39,7 +39,7 @@ func blocks(text, language string) (out []string) {
 
 // S1-57: the guide's steps, run as they are written, but for the machine's name, port and user.
 func TestGuide(t *testing.T) {
-	need(t, "ssh-keyscan", "bash")
+	programs(t, "ssh-keyscan", "bash")
 	s := newSSHD(t, options{})
 	s.put("authorized_keys", "")
 	home := t.TempDir()

@@ -93,7 +93,7 @@ func TestHostCertificate(t *testing.T) {
 	dir := t.TempDir()
 	host, ca := filepath.Join(dir, "host"), filepath.Join(dir, "ca")
 	for _, f := range []string{host, ca} {
-		need(t, "ssh-keygen")
+		programs(t, "ssh-keygen")
 		command(t, "ssh-keygen", "-q", "-f", f, "-t", "ed25519", "-N", "")
 	}
 	command(t, "ssh-keygen", "-q", "-s", ca, "-I", "host", "-h", "-n", "127.0.0.1", host+".pub")

@@ -22,7 +22,7 @@ func TestJump(t *testing.T) {
 // S1-90, S1-91: three machines in line, each in a network namespace that reaches only its neighbours; only ssh is let through.
 func TestJumpThroughNamespaces(t *testing.T) {
 	needRoot(t)
-	need(t, "ip")
+	programs(t, "ip")
 	spaces := line(t, 3)
 	var hosts []*sshd
 	for _, n := range spaces {
@@ -104,7 +104,7 @@ func line(t *testing.T, n int) (out []namespace) {
 
 // S1-90: a command on the controller that leads there, here OpenSSH's own client.
 func TestProxyCommand(t *testing.T) {
-	need(t, "ssh")
+	programs(t, "ssh")
 	jump, machine := newSSHD(t, options{}), newSSHD(t, options{})
 	l := launcher(t, ssh.Config{})
 	known := jump.put("known", fmt.Sprintf("[127.0.0.1]:%d %s", jump.port, jump.read("host.pub")))

@@ -216,7 +216,7 @@ func TestNoSFTP(t *testing.T) {
 
 // A login shell that greets everybody does not confuse anything: not the answers, not sftp, not the link.
 func TestNoisyLoginShell(t *testing.T) {
-	need(t, "bash")
+	programs(t, "bash")
 	noise := strings.Repeat("Welcome to the machine!\nAll activity is monitored.\n", 100)
 	for _, sftp := range []string{"internal-sftp", "/usr/lib/openssh/sftp-server"} {
 		s := newSSHD(t, options{noSFTP: true, conf: "Subsystem sftp " + sftp})

@@ -93,7 +93,7 @@ func TestKeyFormats(t *testing.T) {
 // S1-21: PuTTY's keys, version 2 and 3, with and without passphrase.
 func TestPuTTYKeys(t *testing.T) {
 	long(t)
-	need(t, "puttygen")
+	programs(t, "puttygen")
 	s := newSSHD(t, options{})
 	l := launcher(t, ssh.Config{})
 	passFile := s.put("passphrase", "correct horse")

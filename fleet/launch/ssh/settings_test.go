@@ -14,7 +14,7 @@ import (
 
 // Each setting that is wrong is named, with what was expected.
 func TestCheck(t *testing.T) {
-	need(t, "ssh-keygen")
+	programs(t, "ssh-keygen")
 	key := "file:" + keyFile(t)
 	l := launcher(t, ssh.Config{})
 	node := func(settings ...string) fleet.Node {
@@ -87,7 +87,7 @@ func TestNodeNameIsTheAddress(t *testing.T) {
 }
 
 func TestParseKey(t *testing.T) {
-	need(t, "ssh-keygen")
+	programs(t, "ssh-keygen")
 	file := keyFile(t)
 	public, err := os.ReadFile(file + ".pub")
 	if err != nil {

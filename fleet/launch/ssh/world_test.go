@@ -29,6 +29,7 @@ import (
 	"github.com/outwork-build/outwork/cas/reapi"
 	"github.com/outwork-build/outwork/fleet"
 	"github.com/outwork-build/outwork/fleet/launch/ssh"
+	"github.com/outwork-build/outwork/internal/need"
 )
 
 // roleEnv makes the test binary something else: an agent, a controller.
@@ -50,23 +51,14 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// need finds the programs that a test stands on.
-func need(t testing.TB, programs ...string) {
+// programs finds the programs that a test stands on.
+func programs(t testing.TB, names ...string) {
 	t.Helper()
-	for _, p := range programs {
+	for _, p := range names {
 		if path(p) == "" {
-			missing(t, p+" is not installed")
+			need.Lack(t, "%s is not installed", p)
 		}
 	}
-}
-
-// missing skips a test that lacks a real part, where that is allowed.
-func missing(t testing.TB, what string) {
-	t.Helper()
-	if os.Getenv("OUTWORK_CI") != "" {
-		t.Fatal(what)
-	}
-	t.Skip(what)
 }
 
 // long leaves a test out of short runs: those under the race detector.
@@ -80,7 +72,7 @@ func long(t testing.TB) {
 func needRoot(t testing.TB) {
 	t.Helper()
 	if os.Getuid() != 0 {
-		missing(t, "needs root, for namespaces and mounts")
+		need.Lack(t, "needs root, for namespaces and mounts")
 	}
 }
 
@@ -120,7 +112,7 @@ type options struct {
 // newSSHD starts an sshd. It is stopped with the test.
 func newSSHD(t testing.TB, o options) *sshd {
 	t.Helper()
-	need(t, "sshd", "ssh-keygen")
+	programs(t, "sshd", "ssh-keygen")
 	if os.Getuid() == 0 {
 		if err := os.MkdirAll("/run/sshd", 0o755); err != nil {
 			t.Fatal(err)

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/outwork-build/outwork/internal/fault"
+	"github.com/outwork-build/outwork/internal/need"
 	"github.com/outwork-build/outwork/server/jenkins/export"
 )
 
@@ -105,10 +106,7 @@ func TestWrongTrees(t *testing.T) {
 
 // Python itself reads what is written for it.
 func TestPythonReadsIt(t *testing.T) {
-	python, err := exec.LookPath("python3")
-	if err != nil {
-		t.Skip("no python3 here")
-	}
+	python := need.Program(t, "python3", "python3")
 	o, err := export.Render((&export.Bean{Class: "c"}).Add("text", "‘a’ \"\\\n\r\t\x01 𝄞").Add("none", nil).Add("yes", true).Add("no", false).Add("n", int64(-5)).Add("l", []string{"x"}), export.Options{})
 	if err != nil {
 		t.Fatal(err)
