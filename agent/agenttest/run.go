@@ -2,6 +2,7 @@ package agenttest
 
 import (
 	"sync"
+
 	"github.com/outwork-build/outwork/agent"
 	"github.com/outwork-build/outwork/internal/fault"
 )
