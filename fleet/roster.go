@@ -22,6 +22,7 @@ type Roster struct {
 	keeper  Keeper // nil: no leases
 	demand  Demand // nil: no work
 	calls   chan call
+	loaded  chan struct{}
 	stopped chan struct{}
 	editing chan struct{} // holds one token: whoever has it may change nodes in the Store
 	changed signal.Set
@@ -59,7 +60,7 @@ func New(cfg Config) (*Roster, error) {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	r := &Roster{
-		cfg: cfg, calls: make(chan call), stopped: make(chan struct{}), editing: make(chan struct{}, 1), idled: make(chan struct{}, 1), nodes: map[NodeName]*entry{},
+		cfg: cfg, calls: make(chan call), loaded: make(chan struct{}), stopped: make(chan struct{}), editing: make(chan struct{}, 1), idled: make(chan struct{}, 1), nodes: map[NodeName]*entry{},
 	}
 	r.kick, r.history.wake = make(chan struct{}, 1), make(chan struct{}, 1)
 	r.views.Store(new([]*view))
@@ -76,6 +77,9 @@ func orElse(d *time.Duration, def time.Duration) {
 
 // Keep makes k the one who is asked about leases. Call it before Run.
 func (r *Roster) Keep(k Keeper) { r.keeper = k }
+
+// Loaded is closed when Run knows the nodes of the store: before that the roster looks empty.
+func (r *Roster) Loaded() <-chan struct{} { return r.loaded }
 
 // Run loads the nodes, connects them and works until ctx ends. It returns when all it started has ended: links are closed,
 // what runs on the machines runs on.
@@ -98,6 +102,7 @@ func (r *Roster) Run(ctx context.Context) error {
 		}
 	}
 	r.publish()
+	close(r.loaded)
 	r.loops.Go(func() { r.tend(loops) })
 	r.loops.Go(func() { r.keepHistory(loops) })
 	r.serve(ctx.Done())

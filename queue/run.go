@@ -21,6 +21,7 @@ type Queue struct {
 	cfg     Config
 	calls   chan func()
 	results chan []result
+	loaded  chan struct{}
 	stopped chan struct{}
 	start   time.Time // where Instant.Mono counts from
 	writer  *writer
@@ -42,7 +43,7 @@ func New(cfg Config) (*Queue, error) {
 	}
 	cfg.setDefaults()
 	q := &Queue{
-		cfg: cfg, calls: make(chan func()), results: make(chan []result), stopped: make(chan struct{}), start: time.Now(),
+		cfg: cfg, calls: make(chan func()), results: make(chan []result), loaded: make(chan struct{}), stopped: make(chan struct{}), start: time.Now(),
 		core: NewCore(cfg.limits()), tickets: map[ItemID][]*Ticket{}, losses: map[Grant]chan struct{}{}, writes: map[uint64]chan error{},
 	}
 	if err := q.core.SetPolicy(q.now(), cfg.Policy); err != nil {
@@ -94,12 +95,16 @@ const (
 	perTurn   = 256             // calls served between two decisions
 )
 
+// Loaded is closed when Run knows what the ledger holds: before that the queue looks empty.
+func (q *Queue) Loaded() <-chan struct{} { return q.loaded }
+
 // Run loads the ledger and works until ctx ends. It returns when all it started has ended and what was decided is durable.
 func (q *Queue) Run(ctx context.Context) error {
 	defer close(q.stopped)
 	if err := q.load(ctx); err != nil {
 		return err
 	}
+	close(q.loaded)
 	writing, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	stop := make(chan struct{})

@@ -373,10 +373,25 @@ func (s *Server) Run(ctx context.Context) error {
 	s.parts.Add("pipeline", s.runner.Run)
 	s.parts.Add("notify", s.notifier.Run)
 	if s.agents.listener != nil {
-		s.parts.Add("agents", func(ctx context.Context) error { return s.agents.server.Serve(ctx, s.agents.listener) })
+		s.parts.Add("agents", s.knowing(func(ctx context.Context) error { return s.agents.server.Serve(ctx, s.agents.listener) }))
 	}
-	s.parts.Add("http", func(ctx context.Context) error { return serveHTTP(ctx, s.listener, s.handler, s.cfg.TLS, s.log) })
+	s.parts.Add("http", s.knowing(func(ctx context.Context) error { return serveHTTP(ctx, s.listener, s.handler, s.cfg.TLS, s.log) }))
 	return s.parts.Run(ctx)
+}
+
+// knowing runs serve once the rooms know what the ledger holds: whoever calls earlier waits, instead of hearing that what they ask for
+// does not exist.
+func (s *Server) knowing(serve func(context.Context) error) func(context.Context) error {
+	return func(ctx context.Context) error {
+		for _, loaded := range []<-chan struct{}{s.roster.Loaded(), s.queue.Loaded()} {
+			select {
+			case <-loaded:
+			case <-ctx.Done():
+				return nil
+			}
+		}
+		return serve(ctx)
+	}
 }
 
 // Close frees the port and the folder of a server that has not run, or has ended.
