@@ -21,15 +21,30 @@ const fetchers = 16
 // this order and by name. It reads manifests only and writes nothing. Trees beyond the limits fail with fault.Exhausted,
 // broken ones with fault.Invalid, absent manifests with cas.ErrNotFound.
 func List(ctx context.Context, store cas.Store, root cas.Digest, limits Limits) ([]Entry, error) {
+	_, entries, err := Read(ctx, store, root, limits)
+	return entries, err
+}
+
+// Read is List that also describes the root folder itself, whose path is "".
+func Read(ctx context.Context, store cas.Store, root cas.Digest, limits Limits) (top Entry, entries []Entry, err error) {
 	l := lister{limits: limits.orDefault()}
-	var err error
 	if l.dirs, err = fetch(ctx, store, root, l.limits); err != nil {
-		return nil, err
+		return top, nil, err
 	}
 	if err := l.add("", root, 0); err != nil {
-		return nil, err
+		return top, nil, err
 	}
-	return l.entries, nil
+	return l.folder("", root), l.entries, nil
+}
+
+// folder describes a folder of the tree.
+func (l *lister) folder(at string, digest cas.Digest) Entry {
+	about := l.dirs[digest].GetNodeProperties()
+	e := Entry{Path: at, Mode: fs.ModeDir | 0o755, Digest: digest, Time: timeOf(about)}
+	if m := about.GetUnixMode(); m != nil {
+		e.Mode = fs.ModeDir | fs.FileMode(m.GetValue())&fs.ModePerm
+	}
+	return e
 }
 
 // fetch reads all different Directory messages of a tree, level by level.
@@ -106,7 +121,7 @@ func (l *lister) add(at string, digest cas.Digest, depth int) error {
 		return fault.New(fault.Exhausted, "tree: expected at most %d entries", l.limits.Entries)
 	}
 	for _, n := range d.Files {
-		e := Entry{Path: path.Join(at, n.Name), Mode: fileMode(n), Digest: fromProto(n.Digest)}
+		e := Entry{Path: path.Join(at, n.Name), Mode: fileMode(n), Digest: fromProto(n.Digest), Time: timeOf(n.NodeProperties)}
 		if l.bytes += e.Digest.Size; l.bytes > l.limits.Bytes || e.Digest.Size > l.limits.Bytes {
 			return fault.New(fault.Exhausted, "tree: expected at most %d bytes", l.limits.Bytes)
 		}
@@ -118,12 +133,12 @@ func (l *lister) add(at string, digest cas.Digest, depth int) error {
 		if err := CheckLink(at, n.Target); err != nil {
 			return fmt.Errorf("tree: %s: %w", path.Join(at, n.Name), err)
 		}
-		if err := l.append(Entry{Path: path.Join(at, n.Name), Mode: fs.ModeSymlink | fs.ModePerm, Link: n.Target}); err != nil {
+		if err := l.append(Entry{Path: path.Join(at, n.Name), Mode: fs.ModeSymlink | fs.ModePerm, Link: n.Target, Time: timeOf(n.NodeProperties)}); err != nil {
 			return err
 		}
 	}
 	for _, n := range d.Directories {
-		e := Entry{Path: path.Join(at, n.Name), Mode: fs.ModeDir | 0o755, Digest: fromProto(n.Digest)}
+		e := l.folder(path.Join(at, n.Name), fromProto(n.Digest))
 		if err := l.append(e); err != nil {
 			return err
 		}

@@ -17,6 +17,7 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+	"time"
 	"unicode/utf8"
 
 	repb "github.com/bazelbuild/remote-apis/build/bazel/remote/execution/v2"
@@ -85,8 +86,9 @@ type item struct {
 	mode   fs.FileMode // with its type
 	link   string      // target, when it is packed as a link
 	digest cas.Digest
-	data   []byte // of a small file, until it is stored; nil: to be read again
-	bytes  bool   // there are bytes to store
+	data   []byte    // of a small file, until it is stored; nil: to be read again
+	bytes  bool      // there are bytes to store
+	time   time.Time // zero is not kept
 }
 
 func (p *packer) at(file string) string { return filepath.FromSlash(path.Join(p.dir, file)) }
@@ -151,11 +153,7 @@ func (p *packer) inspectLink(it item) (item, error) {
 		return it, kinded(err)
 	}
 	target = filepath.ToSlash(target)
-	parent := path.Dir(it.path)
-	if parent == "." {
-		parent = ""
-	}
-	inside := CheckLink(parent, target)
+	inside := CheckLink(parentOf(it.path), target)
 	info, err := p.root.Stat(p.at(it.path))
 	regular := err == nil && info.Mode().IsRegular()
 	switch {
@@ -174,6 +172,14 @@ func (p *packer) inspectLink(it item) (item, error) {
 	}
 	it.mode = mode.Type() | info.Mode().Perm()
 	return it, nil
+}
+
+// parentOf is the path of the folder that a path stands in; "" is the root.
+func parentOf(file string) string {
+	if dir := path.Dir(file); dir != "." {
+		return dir
+	}
+	return ""
 }
 
 func (p *packer) inspectContent(it item) (item, error) {
@@ -334,21 +340,31 @@ func kinded(err error) error {
 type node struct {
 	dirs  map[string]*node
 	other map[string]item
+	about *repb.NodeProperties // nil: nothing is kept of the folder itself
 }
 
-func newNode() *node { return &node{map[string]*node{}, map[string]item{}} }
+func newNode() *node { return &node{dirs: map[string]*node{}, other: map[string]item{}} }
 
-func (n *node) insert(it item) error {
-	dir, name := path.Split(it.path)
+// parent returns the folder that a path stands in, made when missing, and its name there.
+func (n *node) parent(file string) (*node, string, error) {
+	dir, name := path.Split(file)
 	for seg := range strings.SplitSeq(strings.TrimSuffix(dir, "/"), "/") {
 		if seg == "" {
 			continue
 		}
 		next, err := n.dir(seg)
 		if err != nil {
-			return err
+			return nil, "", err
 		}
 		n = next
+	}
+	return n, name, nil
+}
+
+func (n *node) insert(it item) error {
+	n, name, err := n.parent(it.path)
+	if err != nil {
+		return err
 	}
 	if it.mode.IsDir() {
 		_, err := n.dir(name)
@@ -375,7 +391,7 @@ func (n *node) dir(name string) (*node, error) {
 
 // encode hands every message to keep, children first, and returns n's digest.
 func (n *node) encode(keep func(cas.Digest, []byte)) (cas.Digest, error) {
-	msg := new(repb.Directory)
+	msg := &repb.Directory{NodeProperties: n.about}
 	for name, sub := range n.dirs {
 		d, err := sub.encode(keep)
 		if err != nil {
@@ -385,9 +401,11 @@ func (n *node) encode(keep func(cas.Digest, []byte)) (cas.Digest, error) {
 	}
 	for name, it := range n.other {
 		if it.link != "" {
-			msg.Symlinks = append(msg.Symlinks, &repb.SymlinkNode{Name: name, Target: it.link})
+			msg.Symlinks = append(msg.Symlinks, &repb.SymlinkNode{Name: name, Target: it.link, NodeProperties: timed(nil, it.time)})
 		} else {
-			msg.Files = append(msg.Files, fileNode(name, it.digest, it.mode))
+			file := fileNode(name, it.digest, it.mode)
+			file.NodeProperties = timed(file.NodeProperties, it.time)
+			msg.Files = append(msg.Files, file)
 		}
 	}
 	slices.SortFunc(msg.Directories, func(a, b *repb.DirectoryNode) int { return cmp.Compare(a.Name, b.Name) })

@@ -2,7 +2,7 @@
 //
 // A packed folder is a tree of Directory messages of the Remote Execution API v2, each a blob, in their canonical encoding:
 // equal folders have equal digests, and only what the store lacks is stored. Modes are kept where they are not the usual ones
-// (0644, or 0755 for what can be executed); times and owners are not kept. Links are kept when they stay inside.
+// (0644, or 0755 for what can be executed); times are kept of a tree that Build made; owners are not kept. Links are kept when they stay inside.
 //
 // Manifests are hostile input: every Directory is checked when it is read (Decode), trees are bounded by Limits, and files are
 // opened through os.Root only. The functions may be called concurrently.
@@ -12,6 +12,7 @@ import (
 	"io/fs"
 	"path"
 	"strings"
+	"time"
 
 	"github.com/outwork-build/outwork/cas"
 	"github.com/outwork-build/outwork/internal/fault"
@@ -52,6 +53,7 @@ type Entry struct {
 	Mode   fs.FileMode // type and permission bits
 	Digest cas.Digest  // of a file's bytes, or of a folder's Directory message
 	Link   string      // where a link points to, relative to its folder
+	Time   time.Time   // of its last change; zero when the tree does not say
 }
 
 // checkName refuses what is not one segment of a relative path.

@@ -26,7 +26,7 @@ func Unpack(ctx context.Context, store cas.Store, digest cas.Digest, root *os.Ro
 	if err != nil {
 		return err
 	}
-	if err := checkLocal(entries); err != nil {
+	if err := CheckNames(entries); err != nil {
 		return err
 	}
 	u := unpacker{store: store}
@@ -45,8 +45,8 @@ func Unpack(ctx context.Context, store cas.Store, digest cas.Digest, root *os.Ro
 	return u.write(ctx, entries)
 }
 
-// checkLocal refuses names that this system would read as something else: NUL, a\b and C:x on Windows.
-func checkLocal(entries []Entry) error {
+// CheckNames refuses names that this system would read as something else: NUL, a\b and C:x on Windows. fault.Invalid.
+func CheckNames(entries []Entry) error {
 	if runtime.GOOS != "windows" {
 		return nil
 	}
