@@ -156,6 +156,22 @@ type NodeHop struct {
 	TookMS float64 `json:"tookMs"`
 }
 
+// NodeHostKey is by what a host on the way to a machine is known, or asks to be.
+type NodeHostKey struct {
+	Hop         string    `json:"hop,omitempty" doc:"jump 1, jump 2, …; absent is the machine itself."`
+	Address     string    `json:"address"`
+	Algorithm   string    `json:"algorithm"`
+	Fingerprint string    `json:"fingerprint" doc:"SHA256:…"`
+	Before      string    `json:"before,omitempty" doc:"Fingerprint of the key that was approved before and that the host does not show any more."`
+	Seen        time.Time `json:"seen" doc:"First."`
+	Approved    bool      `json:"approved" doc:"The host is let in with it."`
+}
+
+// NodeApproval lets a host in with a key.
+type NodeApproval struct {
+	Fingerprint string `json:"fingerprint" maxLength:"100" doc:"Of the key that awaits approval, to be sure that it is the one that was looked at."`
+}
+
 // NodeTest is the end of a node's self-test: a tiny step that went the way that a build's do.
 type NodeTest struct {
 	OK        bool     `json:"ok"`

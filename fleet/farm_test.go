@@ -288,7 +288,10 @@ func newWorld(t testing.TB) *world {
 
 func (w *world) begin(cfg fleet.Config) {
 	w.Helper()
-	cfg.Store, cfg.Launchers = w.store, map[string]fleet.Launcher{"test": w.launcher}
+	if cfg.Launchers == nil {
+		cfg.Launchers = map[string]fleet.Launcher{}
+	}
+	cfg.Store, cfg.Launchers["test"] = w.store, w.launcher
 	cfg.Connect = func(_ context.Context, l wire.Link, n fleet.Node) (fleet.Conn, error) {
 		m := l.(*link).m
 		if m.boot == "broken" {
@@ -322,7 +325,7 @@ func (w *world) begin(cfg fleet.Config) {
 // put adds a node and waits until all goroutines rest.
 func (w *world) put(n fleet.Node) {
 	w.Helper()
-	n.Launcher.Kind = "test"
+	n.Launcher.Kind = cmp.Or(n.Launcher.Kind, "test")
 	if err := w.Put(w.Context(), n); err != nil {
 		w.Fatal(err)
 	}

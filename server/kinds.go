@@ -30,12 +30,17 @@ func launchers(c Config) (map[string]fleet.Launcher, *inbound.Hub, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	login, err := ssh.New(ssh.Config{Agents: binaries(c), HostKeys: keys, Log: c.Log.With("room", "fleet")})
+	login, err := ssh.New(ssh.Config{Agents: binaries(c), HostKeys: keys, HowToApprove: howToApprove, Log: c.Log.With("room", "fleet")})
 	if err != nil {
 		return nil, nil, err
 	}
 	run := command.New(command.Config{URL: c.URL, Download: c.URL + "/agent"})
 	return map[string]fleet.Launcher{"inbound": hub, "local": here, ssh.Kind: login, "command": run}, hub, nil
+}
+
+// howToApprove is the verb that lets a machine in by the key that it shows.
+func howToApprove(n fleet.NodeName, k ssh.HostKey) string {
+	return "outwork node approve '" + string(n) + "' --fingerprint " + k.Fingerprint
 }
 
 // monitors is the one list of what is watched on every node. The kinds of retention are listed in fleet/retain.

@@ -123,6 +123,16 @@ func (c *Client) ExamineNode(ctx context.Context, name string, each func(api.Nod
 	}
 }
 
+// NodeHostKeys returns the keys that the hosts on the way to a node showed last.
+func (c *Client) NodeHostKeys(ctx context.Context, name string) ([]api.NodeHostKey, error) {
+	return call[[]api.NodeHostKey](ctx, c, "GET", path("nodes", name, "host-keys"), nil, nil)
+}
+
+// ApproveNode lets a host in with the key of a fingerprint.
+func (c *Client) ApproveNode(ctx context.Context, name, fingerprint string) (api.NodeHostKey, error) {
+	return call[api.NodeHostKey](ctx, c, "POST", path("nodes", name, "approve"), nil, api.NodeApproval{Fingerprint: fingerprint})
+}
+
 // TestNode runs a tiny step on a node.
 func (c *Client) TestNode(ctx context.Context, name string) (api.NodeTest, error) {
 	return call[api.NodeTest](ctx, c, "POST", path("nodes", name, "test"), nil, nil)

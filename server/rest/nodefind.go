@@ -50,6 +50,7 @@ func (s *server) nodeFindings() {
 		func(ctx context.Context, in *NodePath) (*body[api.NodeTest], error) {
 			return s.testNode(ctx, in.name())
 		})
+	s.nodeKeys()
 }
 
 // flushing is a writer whose bytes leave at once.

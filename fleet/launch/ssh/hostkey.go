@@ -33,6 +33,14 @@ type HostKey struct {
 	Fingerprint string    `json:"fingerprint"` // "SHA256:…"
 	Approved    bool      `json:"approved"`    // the host is let in with it
 	Seen        time.Time `json:"seen"`        // first
+	Other       *OtherKey `json:"other,omitempty"`
+}
+
+// OtherKey is another key that a host has shown since one was approved. It is not let in with it.
+type OtherKey struct {
+	Key         string    `json:"key"`
+	Fingerprint string    `json:"fingerprint"`
+	Seen        time.Time `json:"seen"` // first
 }
 
 // HostKeys keeps what was seen at first use. Its methods may be called concurrently.
@@ -41,18 +49,29 @@ type HostKeys interface {
 	PutHostKey(ctx context.Context, k HostKey) error              // in place of another of that address
 }
 
-// Approve lets a host in with the key that awaits approval. The fingerprint must be that key's: fault.Conflict when it is not, for the
-// host has shown another key since. fault.NotFound when the host was never seen.
+// Approve lets a host in with the key that awaits approval: one seen first, or another than was approved before. The fingerprint must be
+// that key's: fault.Conflict when it is not, for the host has shown another key since. fault.NotFound when the host was never seen.
 func Approve(ctx context.Context, keys HostKeys, address, fingerprint string) error {
 	k, err := keys.HostKey(ctx, address)
 	if err != nil {
 		return err
 	}
-	if k.Fingerprint != fingerprint {
-		return fault.New(fault.Conflict, "host key of %s: %s awaits approval, not %s", address, k.Fingerprint, fingerprint)
+	if o := k.Other; o != nil && o.Fingerprint == fingerprint {
+		k.Key, k.Fingerprint, k.Seen = o.Key, o.Fingerprint, o.Seen
 	}
-	k.Approved = true
+	if k.Fingerprint != fingerprint {
+		return fault.New(fault.Conflict, "host key of %s: %s awaits approval, not %s", address, k.awaiting().Fingerprint, fingerprint)
+	}
+	k.Approved, k.Other = true, nil
 	return keys.PutHostKey(ctx, k)
+}
+
+// awaiting is the key that was shown last.
+func (k HostKey) awaiting() OtherKey {
+	if k.Other != nil {
+		return *k.Other
+	}
+	return OtherKey{Key: k.Key, Fingerprint: k.Fingerprint, Seen: k.Seen}
 }
 
 // judge decides on one hop's host key.
@@ -250,20 +269,37 @@ func (j *judge) byFirstUse() error {
 		j.algorithms = preferred([]string{kind})
 	}
 	j.check = func(_ string, _ net.Addr, key xssh.PublicKey) (string, error) {
-		now := HostKey{Address: j.hop.address(), Key: strings.TrimSpace(string(xssh.MarshalAuthorizedKey(key))),
-			Fingerprint: xssh.FingerprintSHA256(key), Approved: !j.hop.approve, Seen: time.Now().UTC()}
-		if before.Approved {
-			if before.Key == now.Key {
-				return "seen first at " + before.Seen.Format(time.RFC3339), nil
-			}
-			return "", j.changed(key, before.Fingerprint, "what was seen first at "+before.Seen.Format(time.RFC3339), j.l.cfg.HowToApprove(j.node, now))
-		}
-		if before.Key == now.Key {
-			now.Seen = before.Seen
-		}
-		return j.first(now)
+		return j.seen(HostKey{Address: j.hop.address(), Key: strings.TrimSpace(string(xssh.MarshalAuthorizedKey(key))),
+			Fingerprint: xssh.FingerprintSHA256(key), Approved: !j.hop.approve, Seen: time.Now().UTC()}, key)
 	}
 	return nil
+}
+
+// seen decides on the key that the host shows now. What is known is read once more: somebody may have approved a key since.
+func (j *judge) seen(now HostKey, key xssh.PublicKey) (string, error) {
+	before, err := j.l.cfg.HostKeys.HostKey(j.ctx, now.Address)
+	if err != nil && !fault.Is(err, fault.NotFound) {
+		return "", fmt.Errorf("host key of %s: %w", now.Address, err)
+	}
+	switch {
+	case before.Approved && before.Key == now.Key:
+		if before.Other != nil { // it shows the approved one again: the other is nothing to approve
+			before.Other = nil
+			err = j.l.cfg.HostKeys.PutHostKey(j.ctx, before)
+		}
+		return "seen first at " + before.Seen.Format(time.RFC3339), err
+	case before.Approved:
+		if o := before.Other; o == nil || o.Key != now.Key {
+			before.Other = &OtherKey{Key: now.Key, Fingerprint: now.Fingerprint, Seen: now.Seen}
+			if err := j.l.cfg.HostKeys.PutHostKey(j.ctx, before); err != nil {
+				return "", fmt.Errorf("host key of %s: %w", now.Address, err)
+			}
+		}
+		return "", j.changed(key, before.Fingerprint, "what was seen first at "+before.Seen.Format(time.RFC3339), j.l.cfg.HowToApprove(j.node, now))
+	case before.Key == now.Key:
+		now.Seen = before.Seen
+	}
+	return j.first(now)
 }
 
 // first stores a key that was not let in before.

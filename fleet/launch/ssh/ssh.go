@@ -58,6 +58,7 @@ var (
 	_ fleet.Launcher = (*Launcher)(nil)
 	_ fleet.Checker  = (*Launcher)(nil)
 	_ fleet.Examiner = (*Launcher)(nil)
+	_ fleet.Approver = (*Launcher)(nil)
 )
 
 // New checks the configuration.
