@@ -9,7 +9,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -321,26 +320,6 @@ func (s *Server) prepare(ctx context.Context) (err error) {
 		return nil
 	}
 	s.password, err = s.auth.Bootstrap(ctx)
-	return err
-}
-
-// backup writes a consistent copy of the ledger to w.
-func (s *Server) backup(ctx context.Context, w io.Writer) error {
-	dir, err := os.MkdirTemp(s.cfg.Data, "backup-")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(dir)
-	file := filepath.Join(dir, "ledger.db")
-	if err := s.ledger.Backup(ctx, file); err != nil {
-		return err
-	}
-	f, err := os.Open(file)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	_, err = io.Copy(w, f)
 	return err
 }
 

@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"errors"
@@ -11,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -291,10 +293,26 @@ func TestTheMachinesNodesFollowTheConfiguration(t *testing.T) {
 	f.Await("the built-in node to go", func() bool { _, found := f.Roster().Node("built-in"); return !found })
 }
 
+// tree is the names of all files below dir.
+func tree(t *testing.T, dir string) (names []string) {
+	t.Helper()
+	err := filepath.WalkDir(dir, func(path string, e os.DirEntry, err error) error {
+		names = append(names, path)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return names
+}
+
 func TestBackupRestores(t *testing.T) {
 	f := servertest.New(t, "linux")
 	if b := f.Run("team/hello", hello); b.Result != "SUCCESS" {
 		t.Fatalf("%+v", b)
+	}
+	if err := os.WriteFile(filepath.Join(f.Config.Data, "config", "kept.json"), []byte("{}"), 0o600); err != nil {
+		t.Fatal(err)
 	}
 	r, err := f.Client.Backup(f.Context())
 	if err != nil {
@@ -310,11 +328,23 @@ func TestBackupRestores(t *testing.T) {
 	if left, _ := filepath.Glob(filepath.Join(f.Config.Data, "backup-*")); len(left) > 0 {
 		t.Errorf("the backup left %v", left)
 	}
-	for _, suffix := range []string{"-wal", "-shm"} {
-		os.Remove(filepath.Join(f.Config.Data, "ledger.db"+suffix))
+	if _, err := server.Restore(bytes.NewReader(copied), f.Config.Data); !fault.Is(err, fault.Conflict) {
+		t.Fatalf("over a ledger: %v", err)
 	}
-	if err := os.WriteFile(filepath.Join(f.Config.Data, "ledger.db"), copied, 0o600); err != nil {
-		t.Fatal(err)
+	for _, file := range []string{"ledger.db", "ledger.db-wal", "ledger.db-shm", "lease-ttl"} {
+		os.Remove(filepath.Join(f.Config.Data, file))
+	}
+	before := tree(t, f.Config.Data)
+	for name, broken := range map[string][]byte{"half": copied[:len(copied)/2], "without its end": copied[:len(copied)-1], "something else": []byte("SQLite format 3\x00"), "nothing": nil} {
+		if names, err := server.Restore(bytes.NewReader(broken), f.Config.Data); !fault.Is(err, fault.Invalid) || !slices.Equal(tree(t, f.Config.Data), before) {
+			t.Errorf("%s: %v, %v", name, names, err)
+		}
+	}
+	names, err := server.Restore(bytes.NewReader(copied), f.Config.Data)
+	for _, want := range []string{"ledger.db", "lease-ttl", filepath.Join("config", "kept.json")} {
+		if _, e := os.Stat(filepath.Join(f.Config.Data, want)); e != nil || !slices.Contains(names, want) {
+			t.Errorf("%v %v of %q, %v", want, e, names, err)
+		}
 	}
 	f.Start()
 	if jobs, err := f.Client.Jobs(f.Context()); err != nil || len(jobs) != 1 || jobs[0].Name != "team/hello" {

@@ -241,7 +241,7 @@ func (c *Client) Check(ctx context.Context, k api.Check) (api.Checked, error) {
 	return call[api.Checked](ctx, c, "POST", path("pipeline", "check"), nil, k)
 }
 
-// Backup opens a consistent copy of the ledger. The caller closes it.
+// Backup opens a copy of what the controller cannot be without, as server.Restore takes it: a tar compressed by gzip. The caller closes it.
 func (c *Client) Backup(ctx context.Context) (io.ReadCloser, error) {
 	resp, err := c.request(ctx, "GET", path("admin", "backup"), nil, nil)
 	if err != nil {

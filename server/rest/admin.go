@@ -18,7 +18,7 @@ func (s *server) admin(mux *http.ServeMux) {
 		func(ctx context.Context, in *struct{ Body api.Check }) (*body[api.Checked], error) {
 			return ok(s.Check(in.Body.Script, in.Body.Strict)), nil
 		})
-	register(s, route{method: "GET", path: "/admin/backup", id: "backup", summary: "A consistent copy of the ledger", tag: "admin", scope: auth.Admin, produces: "application/vnd.sqlite3"},
+	register(s, route{method: "GET", path: "/admin/backup", id: "backup", summary: "A copy of what the controller cannot be without", tag: "admin", scope: auth.Admin, produces: "application/gzip"},
 		func(ctx context.Context, _ *struct{}) (*huma.StreamResponse, error) {
 			pr, pw := io.Pipe()
 			go func() { pw.CloseWithError(s.Backup(ctx, pw)) }()
@@ -28,8 +28,8 @@ func (s *server) admin(mux *http.ServeMux) {
 			}
 			return &huma.StreamResponse{Body: func(hc huma.Context) {
 				defer pr.Close()
-				hc.SetHeader("Content-Type", "application/vnd.sqlite3")
-				hc.SetHeader("Content-Disposition", `attachment; filename="ledger.db"`)
+				hc.SetHeader("Content-Type", "application/gzip")
+				hc.SetHeader("Content-Disposition", `attachment; filename="outwork-backup.tar.gz"`)
 				w := hc.BodyWriter()
 				if _, err := w.Write(first); err == nil {
 					_, err = io.Copy(w, pr)

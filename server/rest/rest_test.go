@@ -677,15 +677,3 @@ func TestPipelineCheck(t *testing.T) {
 		t.Errorf("%+v, %v", k, err)
 	}
 }
-
-func TestBackupIsALedger(t *testing.T) {
-	f := servertest.New(t)
-	r, err := f.Client.Backup(f.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Close()
-	if b, err := io.ReadAll(r); err != nil || !bytes.HasPrefix(b, []byte("SQLite format 3\x00")) {
-		t.Errorf("%d bytes, %v", len(b), err)
-	}
-}

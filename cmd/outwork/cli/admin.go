@@ -11,6 +11,7 @@ import (
 
 	"github.com/outwork-build/outwork/api"
 	"github.com/outwork-build/outwork/internal/fault"
+	"github.com/outwork-build/outwork/server"
 )
 
 func (e *env) pipelineCmd() *cobra.Command {
@@ -54,10 +55,11 @@ func (e *env) adminCmd() *cobra.Command {
 	c := &cobra.Command{Use: "admin", Short: "Look after a controller"}
 	var force bool
 	backup := &cobra.Command{
-		Use: "backup FILE", Short: "Fetch a consistent copy of the ledger while the controller runs",
-		Long: "Fetch a consistent copy of the ledger: jobs, builds, nodes, users. Logs and artifacts are plain files in the data folder\n" +
-			"and are copied with any tool. To restore, put the file in place of ledger.db in a stopped controller's data folder.",
-		Example: "  outwork admin backup outwork-$(date +%F).db", Args: exactly(1, "the file to write"),
+		Use: "backup FILE", Short: "Fetch a copy of what a controller cannot be without, while it runs",
+		Long: "Fetch a copy of what a controller cannot be without, while it runs: jobs, builds, nodes, users, the keys of hosts and of the port\n" +
+			"for agents, what the farm file made. Logs and artifacts are plain files in the data folder and are copied with any tool.\n" +
+			"The file holds keys and hashes of passwords: keep it as you keep those. `outwork admin restore` makes a data folder of it.",
+		Example: "  outwork admin backup outwork-$(date +%F).tar.gz", Args: exactly(1, "the file to write"),
 		RunE: func(c *cobra.Command, args []string) error {
 			cl, err := e.client()
 			if err != nil {
@@ -89,6 +91,32 @@ func (e *env) adminCmd() *cobra.Command {
 		},
 	}
 	backup.Flags().BoolVar(&force, "force", false, "write over an existing file")
-	c.AddCommand(backup)
+	c.AddCommand(backup, e.restoreCmd())
+	return c
+}
+
+func (e *env) restoreCmd() *cobra.Command {
+	var data string
+	c := &cobra.Command{
+		Use: "restore FILE", Short: "Make a controller's data folder of a backup",
+		Long: "Make a controller's data folder of a backup. No controller may run on the folder, and no ledger may be in it: move the old\n" +
+			"one away first. Logs and artifacts that are there are kept. After an error the folder is no controller's, and nothing is lost.",
+		Example: "  outwork admin restore outwork-2026-11-21.tar.gz --data /var/lib/outwork", Args: exactly(1, "the backup"),
+		RunE: func(c *cobra.Command, args []string) error {
+			f, err := os.Open(args[0])
+			if err != nil {
+				return fault.With(fault.NotFound, err)
+			}
+			defer f.Close()
+			names, err := server.Restore(f, data)
+			if err != nil {
+				return err
+			}
+			return e.show(map[string]any{"data": data, "files": names}, func(w *tabwriter.Writer) {
+				fmt.Fprintf(w, "Restored %d files into %s. Start it with: outwork server --data %[2]s\n", len(names), data)
+			})
+		},
+	}
+	c.Flags().StringVar(&data, "data", e.defaultData(), "the folder to make (also $OUTWORK_DATA)")
 	return c
 }
