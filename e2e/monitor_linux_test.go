@@ -7,12 +7,13 @@ import (
 
 	"github.com/outwork-build/outwork/api"
 	"github.com/outwork-build/outwork/e2e/world"
+	"github.com/outwork-build/outwork/internal/need"
 )
 
 // A real agent's disk fills up: it is given no new work, with the reason, and takes work again by itself when there is space.
 // S1-68, S1-74, S3-04, S3-05
 func TestAFullDiskTakesAnAgentOff(t *testing.T) {
-	dir := small(t, "64m")
+	dir := need.Disk(t, "64m")
 	w := world.New(t)
 	a := w.JoinIn(dir, "a", "linux")
 	a.AwaitOnline()

@@ -6,24 +6,11 @@ import (
 	"strings"
 	"testing"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/outwork-build/outwork/api"
 	"github.com/outwork-build/outwork/e2e/world"
 	"github.com/outwork-build/outwork/internal/fault"
 	"github.com/outwork-build/outwork/internal/need"
 )
-
-// small mounts a file system of some size, which goes when the test ends.
-func small(t *testing.T, size string) string {
-	t.Helper()
-	dir := t.TempDir()
-	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size="+size); err != nil {
-		need.Lack(t, "a small file system to fill needs root: %v", err)
-	}
-	t.Cleanup(func() { unix.Unmount(dir, unix.MNT_DETACH) })
-	return dir
-}
 
 // fill takes all that is left of a file system and returns the file that takes it.
 func fill(t *testing.T, dir string) string {
@@ -46,7 +33,7 @@ func fill(t *testing.T, dir string) string {
 // F5: the disk of the controller is full: new builds are refused with a word about it, what runs ends with a whole log or says what
 // is missing, and all goes on when there is space again.
 func TestF5ControllersDiskFull(t *testing.T) {
-	dir := small(t, "64m")
+	dir := need.Disk(t, "64m")
 	w := world.NewAt(t, filepath.Join(dir, "data"))
 	w.Join("a", "linux")
 	oracle := t.TempDir()
@@ -89,7 +76,7 @@ func TestF5ControllersDiskFull(t *testing.T) {
 
 // F5: the disk of an agent is full: the build says that it is the farm's fault, and goes well once there is space.
 func TestF5AgentsDiskFull(t *testing.T) {
-	dir := small(t, "48m")
+	dir := need.Disk(t, "48m")
 	w := world.New(t)
 	a := w.JoinIn(dir, "a", "linux")
 	w.Job("j", "node('linux') { sh 'echo ran' }")
