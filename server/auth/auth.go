@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -72,9 +73,12 @@ type Authority struct {
 	hashing chan struct{} // bounds the memory of argon2id
 	right   remembered    // passwords shown with Basic
 
+	taken atomic.Uint64 // how often something was taken from a user or a token; changes with mu held
+
 	mu       sync.Mutex
 	attempts map[string]*rate.Limiter // guarded by mu; failed logins by user
 	touched  map[string]time.Time     // guarded by mu; token id to the last touch written
+	live     map[*live]struct{}       // guarded by mu; requests under way
 }
 
 // maxRemembered bounds the maps of an Authority; over it they start anew.
@@ -93,7 +97,8 @@ func New(cfg Config) *Authority {
 			*d = def
 		}
 	}
-	a := &Authority{cfg: cfg, cost: recommended, hashing: make(chan struct{}, 4), attempts: map[string]*rate.Limiter{}, touched: map[string]time.Time{}}
+	a := &Authority{cfg: cfg, cost: recommended, hashing: make(chan struct{}, 4), attempts: map[string]*rate.Limiter{}, touched: map[string]time.Time{},
+		live: map[*live]struct{}{}}
 	if h := cfg.Hash; h != nil {
 		a.cost = argon{h.MemoryKiB, h.Time, h.Threads}
 	}

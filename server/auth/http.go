@@ -34,7 +34,7 @@ func Refused(ctx context.Context) error {
 }
 
 // Middleware finds out who calls: by a bearer token, or by the session cookie. It refuses nobody: what needs a scope asks
-// Require. Cookies are honoured only for requests that http.CrossOriginProtection has let pass, which must stand before it.
+// Require. A request whose token stops to hold while it runs, a stream, has its context ended. Cookies are honoured only for requests that http.CrossOriginProtection has let pass, which must stand before it.
 func (a *Authority) Middleware(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		plain, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
@@ -48,13 +48,13 @@ func (a *Authority) Middleware(next http.Handler) http.Handler {
 		}
 		if ok {
 			ctx := r.Context()
-			id, err := a.Authenticate(ctx, strings.TrimSpace(plain))
+			admitted, done, err := a.admit(ctx, strings.TrimSpace(plain))
 			if err != nil {
-				ctx = context.WithValue(ctx, errorKey{}, err)
+				admitted = context.WithValue(ctx, errorKey{}, err)
 			} else {
-				ctx = As(ctx, id)
+				defer done()
 			}
-			r = r.WithContext(ctx)
+			r = r.WithContext(admitted)
 		}
 		next.ServeHTTP(w, r)
 	})
@@ -99,11 +99,12 @@ func cookieName(secure bool) string {
 	return Cookie
 }
 
-// Logout ends the token that the caller showed.
+// Logout ends the token that the caller showed, and the requests under way with it.
 func (a *Authority) Logout(ctx context.Context) error {
 	id := From(ctx)
 	if !id.Known() {
 		return nil
 	}
+	defer a.recheck(ctx)
 	return a.cfg.Store.DeleteToken(ctx, id.Token.ID)
 }

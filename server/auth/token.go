@@ -84,6 +84,7 @@ func (a *Authority) Revoke(ctx context.Context, by Identity, id string) error {
 		}
 		return fault.New(fault.NotFound, "there is no token %q of yours", id)
 	}
+	defer a.recheck(ctx)
 	return a.cfg.Store.DeleteToken(ctx, id)
 }
 

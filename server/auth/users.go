@@ -63,6 +63,7 @@ func (a *Authority) ChangeUser(ctx context.Context, name string, c UserChange) (
 			return User{}, err
 		}
 	}
+	defer a.recheck(ctx)
 	u, err := a.cfg.Store.ChangeUser(ctx, name, func(u *User, all []User) error {
 		if c.Role != nil {
 			u.Role = *c.Role
@@ -80,6 +81,7 @@ func (a *Authority) ChangeUser(ctx context.Context, name string, c UserChange) (
 
 // DeleteUser forgets a user and the user's tokens. What the user did keeps the name. fault.Conflict as with ChangeUser.
 func (a *Authority) DeleteUser(ctx context.Context, name string) error {
+	defer a.recheck(ctx)
 	return a.cfg.Store.DeleteUser(ctx, name, func(all []User) error { return keepsAdmin(all, User{Name: name, Disabled: true}) })
 }
 
@@ -133,6 +135,7 @@ func (a *Authority) drop(ctx context.Context, f TokenFilter, keep string) error 
 	if err != nil {
 		return err
 	}
+	defer a.recheck(ctx)
 	for _, t := range ts {
 		if t.ID == keep {
 			continue
