@@ -60,8 +60,12 @@ Exit codes: 0 asked to end, 1 failed, 2 bad usage or refused by the controller.
 Flags:
 `
 
-// Main is the whole of the program outwork-agent: it ends with SIGINT or SIGTERM and returns the exit code.
+// Main is the whole of the program outwork-agent: it ends with SIGINT or SIGTERM and returns the exit code. It may be called as the whole of
+// Outwork is, outwork agent …: who starts a program that is there already need not know which of the two it is.
 func Main(args []string, getenv func(string) string, stdout, stderr io.Writer) int {
+	if len(args) > 0 && args[0] == "agent" {
+		args = args[1:]
+	}
 	return MainUntil(context.Background(), "", args, getenv, stdout, stderr)
 }
 
