@@ -172,6 +172,26 @@ type NodeApproval struct {
 	Fingerprint string `json:"fingerprint" maxLength:"100" doc:"Of the key that awaits approval, to be sure that it is the one that was looked at."`
 }
 
+// NodeLogin is how the controller logs in at a host on the way to a machine.
+type NodeLogin struct {
+	Hop     string   `json:"hop,omitempty" doc:"jump 1, jump 2, …; absent is the machine itself."`
+	User    string   `json:"user"`
+	Address string   `json:"address"`
+	Lines   []string `json:"lines" doc:"What to put into the user's authorized_keys; none where it logs in by password."`
+}
+
+// Credential is a private key that the controller can read.
+type Credential struct {
+	Key         string `json:"key" doc:"file:PATH of the controller, or env:NAME."`
+	Passphrase  string `json:"passphrase,omitempty" doc:"file:PATH or env:NAME of the key's passphrase."`
+	Certificate string `json:"certificate,omitempty"`
+}
+
+// AuthorizedKeys are lines of authorized_keys.
+type AuthorizedKeys struct {
+	Lines []string `json:"lines"`
+}
+
 // NodeTest is the end of a node's self-test: a tiny step that went the way that a build's do.
 type NodeTest struct {
 	OK        bool     `json:"ok"`

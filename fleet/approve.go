@@ -27,6 +27,29 @@ type Approver interface {
 	Approve(ctx context.Context, n Node, fingerprint string) (HostKey, error)
 }
 
+// Login is how the controller logs in at a host on the way to a machine.
+type Login struct {
+	Hop     string // "jump 1"; "" is the machine itself
+	User    string
+	Address string   // host:port
+	Lines   []string // of authorized_keys, which let the controller's keys in and no more than that; none without keys
+}
+
+// Keyed is a Launcher that logs in with keys.
+type Keyed interface {
+	// Logins returns how it logs in, in the order of the way. It opens the keys and goes nowhere.
+	Logins(ctx context.Context, n Node) ([]Login, error)
+}
+
+// Logins returns how the controller logs in for a node, which need not be in the roster. fault.Conflict: with its launcher it does not.
+func (r *Roster) Logins(ctx context.Context, n Node) ([]Login, error) {
+	k, ok := r.cfg.Launchers[n.Launcher.Kind].(Keyed)
+	if !ok {
+		return nil, fault.New(fault.Conflict, "node %s: the controller logs in nowhere with launcher %s", n.Name, n.Launcher.Kind)
+	}
+	return k.Logins(ctx, n)
+}
+
 // approver finds a node and who approves its keys.
 func (r *Roster) approver(name NodeName) (Node, Approver, error) {
 	st, ok := r.Node(name)

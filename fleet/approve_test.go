@@ -67,6 +67,9 @@ func TestApprove(t *testing.T) {
 		if len(rs) != 3 || rs[0].State != fleet.Online || rs[1].Cause.By != "alice" || rs[1].Cause.Text != "Host key SHA256:new of a:22 approved by alice, in place of SHA256:old" {
 			t.Errorf("%s", told(rs))
 		}
+		if _, err := w.Logins(w.Context(), fleet.Node{Name: "x", Launcher: fleet.LauncherSpec{Kind: "test"}}); !fault.Is(err, fault.Conflict) {
+			t.Errorf("%v", err)
+		}
 		for name, kind := range map[fleet.NodeName]fault.Kind{"other": fault.Conflict, "nobody": fault.NotFound} {
 			if _, err := w.HostKeys(w.Context(), name); !fault.Is(err, kind) {
 				t.Errorf("%s: %v", name, err)

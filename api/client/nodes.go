@@ -133,6 +133,16 @@ func (c *Client) ApproveNode(ctx context.Context, name, fingerprint string) (api
 	return call[api.NodeHostKey](ctx, c, "POST", path("nodes", name, "approve"), nil, api.NodeApproval{Fingerprint: fingerprint})
 }
 
+// NodeLogins returns how the controller logs in at the hosts on the way to a node.
+func (c *Client) NodeLogins(ctx context.Context, name string) ([]api.NodeLogin, error) {
+	return call[[]api.NodeLogin](ctx, c, "GET", path("nodes", name, "logins"), nil, nil)
+}
+
+// AuthorizedKeys returns what lets a key of the controller's in.
+func (c *Client) AuthorizedKeys(ctx context.Context, k api.Credential) (api.AuthorizedKeys, error) {
+	return call[api.AuthorizedKeys](ctx, c, "POST", path("authorized-keys"), nil, k)
+}
+
 // TestNode runs a tiny step on a node.
 func (c *Client) TestNode(ctx context.Context, name string) (api.NodeTest, error) {
 	return call[api.NodeTest](ctx, c, "POST", path("nodes", name, "test"), nil, nil)

@@ -5,6 +5,7 @@ import (
 
 	"github.com/outwork-build/outwork/api"
 	"github.com/outwork-build/outwork/fleet"
+	"github.com/outwork-build/outwork/internal/fault"
 	"github.com/outwork-build/outwork/server/auth"
 )
 
@@ -27,6 +28,28 @@ func (s *server) nodeKeys() {
 		}) (*body[api.NodeHostKey], error) {
 			k, err := s.Fleet.Approve(ctx, in.name(), in.Body.Fingerprint, auth.From(ctx).User)
 			return ok(hostKey(k)), err
+		})
+	register(s, route{method: "GET", path: "/nodes/{node}/logins", id: "list-node-logins", summary: "Show how the controller logs in at the hosts on the way to a node, and the lines that let it in", tag: "nodes", scope: auth.Admin},
+		func(ctx context.Context, in *NodePath) (*body[[]api.NodeLogin], error) {
+			st, found := s.Fleet.Node(in.name())
+			if !found {
+				return nil, fault.New(fault.NotFound, "there is no node %q", in.Node)
+			}
+			logins, err := s.Fleet.Logins(ctx, st.Node)
+			var out []api.NodeLogin
+			for _, l := range logins {
+				out = append(out, api.NodeLogin{Hop: l.Hop, User: l.User, Address: l.Address, Lines: append([]string{}, l.Lines...)})
+			}
+			return list(out), err
+		})
+	register(s, route{method: "POST", path: "/authorized-keys", id: "authorize-key", summary: "Show the line of authorized_keys that lets a key of the controller's in", tag: "nodes", scope: auth.Admin},
+		func(ctx context.Context, in *struct{ Body api.Credential }) (*body[api.AuthorizedKeys], error) {
+			logins, err := s.Fleet.Logins(ctx, fleet.Node{Name: "credential", Launcher: fleet.LauncherSpec{Kind: "ssh",
+				Config: map[string]string{"key": in.Body.Key, "passphrase": in.Body.Passphrase, "certificate": in.Body.Certificate}}})
+			if err != nil {
+				return nil, err
+			}
+			return ok(api.AuthorizedKeys{Lines: logins[0].Lines}), nil
 		})
 }
 

@@ -14,7 +14,7 @@ import (
 func (e *env) nodeCmd() *cobra.Command {
 	c := &cobra.Command{Use: "node", Short: "Look at the machines and look after them"}
 	c.AddCommand(e.nodeListCmd(), e.nodeShowCmd(), e.nodeAddCmd(), e.nodeCopyCmd(), e.nodeUpdateCmd(), e.nodeDeleteCmd(), e.nodeTokenCmd(),
-		e.nodeLogCmd(), e.nodeHistoryCmd(), e.nodeDoctorCmd(), e.nodeApproveCmd(), e.nodeTestCmd(), e.nodeCheckCmd(), e.nodeWaitCmd(true), e.nodeWaitCmd(false))
+		e.nodeLogCmd(), e.nodeHistoryCmd(), e.nodeDoctorCmd(), e.nodeApproveCmd(), e.nodePubkeyCmd(), e.nodeTestCmd(), e.nodeCheckCmd(), e.nodeWaitCmd(true), e.nodeWaitCmd(false))
 	c.AddCommand(e.nodeOrderCmds()...)
 	return c
 }

@@ -216,12 +216,8 @@ func (g *login) refused(h hop, err error) error {
 	}
 	hint := fmt.Sprintf("check that user %q and the password are right there", h.user)
 	if len(g.keys) > 0 {
-		options := "restrict"
-		if h.label != "" {
-			options = "restrict,port-forwarding"
-		}
 		hint = fmt.Sprintf("add this line to ~%s/.ssh/authorized_keys there, and check that sshd may read it (chmod 700 ~/.ssh, 600 the file):\n  %s",
-			h.user, authorizedLine(g.keys[len(g.keys)-1].PublicKey(), options))
+			h.user, authorizedLine(g.keys[len(g.keys)-1].PublicKey(), h.options()))
 		if len(g.offers) > 0 && !slices.Contains(g.offers, "publickey") {
 			hint = "it takes no keys (PubkeyAuthentication no in its sshd_config); " + hint
 		}

@@ -215,8 +215,9 @@ func TestWrongKey(t *testing.T) {
 		t.Errorf("%q", line)
 	}
 	wants(t, "error", says{err}, line, "authorized_keys", "it takes publickey")
-	if lines, err := l.AuthorizedLines(t.Context(), s.node()); err != nil || len(lines) != 1 || lines[0] != line {
-		t.Errorf("%q, %v", lines, err)
+	if to, err := l.Logins(t.Context(), s.node("jump", "ops@bastion:2222")); err != nil || len(to) != 2 || len(to[1].Lines) != 1 || to[1].Lines[0] != line ||
+		to[0].Lines[0] != "restrict,port-forwarding"+strings.TrimPrefix(line, "restrict") || to[0].User != "ops" || to[0].Address != "bastion:2222" || to[0].Hop != "jump 1" {
+		t.Errorf("%+v, %v", to, err)
 	}
 	s.put("authorized_keys", line+"\n")
 	connect(t, l, s.node(), &buffer{}).Close()

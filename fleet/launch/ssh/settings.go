@@ -83,6 +83,14 @@ type access struct {
 func (h hop) address() string { return net.JoinHostPort(h.host, strconv.Itoa(h.port)) }
 func (h hop) String() string  { return h.user + "@" + h.address() }
 
+// options are what a key may do at the hop: run commands and copy files, and at a jump host lead further.
+func (h hop) options() string {
+	if h.label == "" {
+		return "restrict"
+	}
+	return "restrict,port-forwarding"
+}
+
 // who names the hop in a sentence.
 func (h hop) who() string {
 	if h.label == "" {

@@ -59,6 +59,7 @@ var (
 	_ fleet.Checker  = (*Launcher)(nil)
 	_ fleet.Examiner = (*Launcher)(nil)
 	_ fleet.Approver = (*Launcher)(nil)
+	_ fleet.Keyed    = (*Launcher)(nil)
 )
 
 // New checks the configuration.
@@ -105,9 +106,8 @@ func (l *Launcher) Check(n fleet.Node) error {
 	return nil
 }
 
-// AuthorizedLines returns what to put into ~/.ssh/authorized_keys on the machine so that the node's keys are let in: a line for each. A
-// node that logs in by password has none.
-func (l *Launcher) AuthorizedLines(ctx context.Context, n fleet.Node) ([]string, error) {
+// Logins implements fleet.Keyed. A key's certificate lets in by the key's line.
+func (l *Launcher) Logins(ctx context.Context, n fleet.Node) (out []fleet.Login, err error) {
 	s, err := l.settings(n)
 	if err != nil {
 		return nil, err
@@ -117,13 +117,16 @@ func (l *Launcher) AuthorizedLines(ctx context.Context, n fleet.Node) ([]string,
 		return nil, err
 	}
 	defer c.close()
-	var lines []string
-	for _, k := range c.logins[len(c.logins)-1].keys {
-		if line := AuthorizedLine(k); !slices.Contains(lines, line) { // a key's certificate has the same
-			lines = append(lines, line)
+	for i, h := range s.hops {
+		one := fleet.Login{Hop: h.label, User: h.user, Address: h.address()}
+		for _, k := range c.logins[i].keys {
+			if line := authorizedLine(k.PublicKey(), h.options()); !slices.Contains(one.Lines, line) {
+				one.Lines = append(one.Lines, line)
+			}
 		}
+		out = append(out, one)
 	}
-	return lines, nil
+	return out, nil
 }
 
 // Launch logs in, brings the agent there when it must, and starts it.
@@ -191,11 +194,10 @@ func (l *Launcher) bringUp(ctx context.Context, way *way, s *settings, log *node
 	return l.start(m, b, p)
 }
 
-// binary finds the agent for a machine; without copying, any name does.
+// binary finds the agent for a machine. What is used as it is may be the small agent or the whole of Outwork: both know the verb.
 func (l *Launcher) binary(s *settings, p platform) (dist.Binary, error) {
-	b, err := l.cfg.Agents.Open(p.os, p.arch)
-	if err == nil || s.copy {
-		return b, err
+	if !s.copy {
+		return dist.Binary{Name: "outwork-agent", OS: p.os, Arch: p.arch, Verb: "agent"}, nil
 	}
-	return dist.Binary{Name: "outwork-agent", OS: p.os, Arch: p.arch}, nil
+	return l.cfg.Agents.Open(p.os, p.arch)
 }
