@@ -79,6 +79,9 @@ type Workspace struct {
 	Path string // absolute, in the machine's own notation
 	Tmp  string // a sibling folder, emptied at Close: PATH@tmp
 	Home string // where HOME points for the steps
+	// Tools is the folder of tools as it was at Open, absolute; "" when the machine has none. OUTWORK_TOOLS says it to the steps. See
+	// Toolkeeper.
+	Tools string
 }
 
 // StepID names a step within its lease: the step's address in the pipeline. At most 512 bytes.

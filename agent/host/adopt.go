@@ -41,6 +41,7 @@ func (h *Host) adopt() error {
 		wg.Go(func() { h.reconnect(l) })
 	}
 	wg.Wait()
+	h.retainTools()
 	h.dismissStrangers()
 	for _, l := range h.open() {
 		if f := h.fences.get(l.id.Item); f.Epoch > l.id.Epoch || f.Closed {

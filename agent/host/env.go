@@ -85,6 +85,9 @@ func (l *lease) surround(dir string) surroundings {
 		env[foldName(name)] = value
 	}
 	set(env, map[string]string{"HOME": l.work.Home, "TMPDIR": l.work.Tmp, "PWD": dir})
+	if l.work.Tools != "" {
+		set(env, map[string]string{toolsVariable: l.work.Tools})
+	}
 	if runtime.GOOS == "windows" {
 		set(env, map[string]string{"USERPROFILE": l.work.Home, "TEMP": l.work.Tmp, "TMP": l.work.Tmp})
 	}

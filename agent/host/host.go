@@ -8,6 +8,7 @@
 //	ROOT/.outwork/lease/KEY/      one open lease: lease.json, home/, forgotten, for each step a file N.step (its claim, exit
 //	                                and output) and, when captured, KEY.stdout
 //	ROOT/.outwork/run/ID          the shims' sockets
+//	ROOT/.outwork/tools           states of the folder of tools; ROOT/tools leads to the newest
 //	ROOT/.outwork/spare, trash    blank folders for the next leases; what could not be removed at once
 //
 // Writes survive the death of the agent's and the shim's process, not of the machine: nothing runs after that, so steps
@@ -27,6 +28,7 @@ import (
 
 	"github.com/outwork-build/outwork/agent"
 	"github.com/outwork-build/outwork/agent/host/shim"
+	"github.com/outwork-build/outwork/agent/host/tools"
 	"github.com/outwork-build/outwork/cas"
 	"github.com/outwork-build/outwork/internal/fault"
 )
@@ -117,6 +119,7 @@ type Host struct {
 	pool   *pool
 	spares *spares
 	gauge  *Gauge
+	tools  *tools.Tools
 	items  keyed // one Open or Close of an item at a time
 
 	mu     sync.Mutex
@@ -160,6 +163,7 @@ func New(cfg Config) (*Host, error) {
 	if h.fences, err = openFences(h.own("fences")); err != nil {
 		return nil, errors.Join(fmt.Errorf("agent folder: %w", err), h.lock.Close())
 	}
+	h.tools = h.openTools()
 	if h.pool, err = newPool(h); err != nil {
 		return nil, errors.Join(err, h.fences.close(), h.lock.Close())
 	}
@@ -266,8 +270,11 @@ func (h *Host) open() []*lease {
 }
 
 // discard removes a folder of the agent's own. It is out of the way at once, whatever happens to the rest.
-func (h *Host) discard(dir string) error {
-	trash := h.own("trash", filepath.Base(dir))
+func (h *Host) discard(dir string) error { return h.discardAs(dir, filepath.Base(dir)) }
+
+// discardAs is discard of a folder whose name others have too; name is its name in the trash.
+func (h *Host) discardAs(dir, name string) error {
+	trash := h.own("trash", name)
 	if err := os.Rename(dir, trash); err != nil {
 		if errors.Is(err, os.ErrNotExist) {
 			return nil

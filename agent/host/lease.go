@@ -84,7 +84,7 @@ func (h *Host) newLease(rec record) *lease {
 	key := keyOf(rec.Lease)
 	dir := h.own("lease", key)
 	return &lease{h: h, id: rec.Lease, key: key, dir: dir, rec: rec,
-		work:  agent.Workspace{Path: rec.Path, Tmp: rec.Path + tmpSuffix, Home: filepath.Join(dir, homeFolder)},
+		work:  agent.Workspace{Path: rec.Path, Tmp: rec.Path + tmpSuffix, Home: filepath.Join(dir, homeFolder), Tools: h.tools.Pinned(rec.Path)},
 		steps: map[agent.StepID]*step{}, byKey: map[string]*step{}, closed: make(chan struct{})}
 }
 
@@ -230,6 +230,7 @@ func (l *lease) make() error {
 			return err
 		}
 	}
+	l.work.Tools = l.h.tools.Pin(l.work.Path)
 	if l.rec.Policy == agent.Kill {
 		l.deadline = shim.Now() + int64(l.rec.TTL)
 	}
@@ -285,6 +286,7 @@ func (l *lease) again() (agent.Workspace, error) {
 func (h *Host) drop(l *lease) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.tools.Release(l.work.Path)
 	delete(h.places, l.work.Path)
 	if h.leases[l.id.Item] == l {
 		delete(h.leases, l.id.Item)

@@ -88,11 +88,11 @@ func fromOpen(r *agentpb.OpenRequest) agent.OpenRequest {
 }
 
 func toWorkspace(w agent.Workspace) *agentpb.Workspace {
-	return &agentpb.Workspace{Path: w.Path, Tmp: w.Tmp, Home: w.Home}
+	return &agentpb.Workspace{Path: w.Path, Tmp: w.Tmp, Home: w.Home, Tools: w.Tools}
 }
 
 func fromWorkspace(w *agentpb.Workspace) agent.Workspace {
-	return agent.Workspace{Path: w.GetPath(), Tmp: w.GetTmp(), Home: w.GetHome()}
+	return agent.Workspace{Path: w.GetPath(), Tmp: w.GetTmp(), Home: w.GetHome(), Tools: w.GetTools()}
 }
 
 func toStart(r agent.StartRequest) *agentpb.StartRequest {

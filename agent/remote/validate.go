@@ -223,5 +223,5 @@ func first(errs ...error) error {
 }
 
 func checkWorkspace(w agent.Workspace) error {
-	return first(checkPath("workspace", w.Path), checkPath("tmp", w.Tmp), checkPath("home", w.Home))
+	return first(checkPath("workspace", w.Path), checkPath("tmp", w.Tmp), checkPath("home", w.Home), checkPath("tools", w.Tools))
 }

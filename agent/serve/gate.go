@@ -50,6 +50,15 @@ func (g *gate) Close(ctx context.Context, l agent.Lease) error {
 	return g.Machine.Close(ctx, l)
 }
 
+// SyncTools passes on.
+func (g *gate) SyncTools(ctx context.Context, r agent.ToolsRequest) (agent.ToolsSynced, error) {
+	keeper, ok := g.Machine.(agent.Toolkeeper)
+	if !ok {
+		return agent.ToolsSynced{}, fault.New(fault.Incompatible, "this machine keeps no tools")
+	}
+	return keeper.SyncTools(ctx, r)
+}
+
 func (g *gate) tell() {
 	select {
 	case g.closed <- struct{}{}:

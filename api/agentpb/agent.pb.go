@@ -341,10 +341,12 @@ func (x *OpenRequest) GetTtlMs() int64 {
 }
 
 type Workspace struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Path          string                 `protobuf:"bytes,1,opt,name=path,proto3" json:"path,omitempty"`
-	Tmp           string                 `protobuf:"bytes,2,opt,name=tmp,proto3" json:"tmp,omitempty"`
-	Home          string                 `protobuf:"bytes,3,opt,name=home,proto3" json:"home,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Path  string                 `protobuf:"bytes,1,opt,name=path,proto3" json:"path,omitempty"`
+	Tmp   string                 `protobuf:"bytes,2,opt,name=tmp,proto3" json:"tmp,omitempty"`
+	Home  string                 `protobuf:"bytes,3,opt,name=home,proto3" json:"home,omitempty"`
+	// Folder of tools; empty when there is none.
+	Tools         string `protobuf:"bytes,4,opt,name=tools,proto3" json:"tools,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -396,6 +398,13 @@ func (x *Workspace) GetTmp() string {
 func (x *Workspace) GetHome() string {
 	if x != nil {
 		return x.Home
+	}
+	return ""
+}
+
+func (x *Workspace) GetTools() string {
+	if x != nil {
+		return x.Tools
 	}
 	return ""
 }
@@ -2501,6 +2510,128 @@ func (*UnpackResponse) Descriptor() ([]byte, []int) {
 	return file_outwork_agent_v1_agent_proto_rawDescGZIP(), []int{39}
 }
 
+type SyncToolsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Root  *Digest                `protobuf:"bytes,1,opt,name=root,proto3" json:"root,omitempty"`
+	// Folders, relative to the tools, in which what is not in the tree stays. At most 1000.
+	Keep          []string `protobuf:"bytes,2,rep,name=keep,proto3" json:"keep,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SyncToolsRequest) Reset() {
+	*x = SyncToolsRequest{}
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[40]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SyncToolsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SyncToolsRequest) ProtoMessage() {}
+
+func (x *SyncToolsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[40]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SyncToolsRequest.ProtoReflect.Descriptor instead.
+func (*SyncToolsRequest) Descriptor() ([]byte, []int) {
+	return file_outwork_agent_v1_agent_proto_rawDescGZIP(), []int{40}
+}
+
+func (x *SyncToolsRequest) GetRoot() *Digest {
+	if x != nil {
+		return x.Root
+	}
+	return nil
+}
+
+func (x *SyncToolsRequest) GetKeep() []string {
+	if x != nil {
+		return x.Keep
+	}
+	return nil
+}
+
+type SyncToolsResponse struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Path    string                 `protobuf:"bytes,1,opt,name=path,proto3" json:"path,omitempty"`
+	Changed bool                   `protobuf:"varint,2,opt,name=changed,proto3" json:"changed,omitempty"`
+	// What had to be fetched.
+	Blobs         int64 `protobuf:"varint,3,opt,name=blobs,proto3" json:"blobs,omitempty"`
+	Bytes         int64 `protobuf:"varint,4,opt,name=bytes,proto3" json:"bytes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SyncToolsResponse) Reset() {
+	*x = SyncToolsResponse{}
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[41]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SyncToolsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SyncToolsResponse) ProtoMessage() {}
+
+func (x *SyncToolsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[41]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SyncToolsResponse.ProtoReflect.Descriptor instead.
+func (*SyncToolsResponse) Descriptor() ([]byte, []int) {
+	return file_outwork_agent_v1_agent_proto_rawDescGZIP(), []int{41}
+}
+
+func (x *SyncToolsResponse) GetPath() string {
+	if x != nil {
+		return x.Path
+	}
+	return ""
+}
+
+func (x *SyncToolsResponse) GetChanged() bool {
+	if x != nil {
+		return x.Changed
+	}
+	return false
+}
+
+func (x *SyncToolsResponse) GetBlobs() int64 {
+	if x != nil {
+		return x.Blobs
+	}
+	return 0
+}
+
+func (x *SyncToolsResponse) GetBytes() int64 {
+	if x != nil {
+		return x.Bytes
+	}
+	return 0
+}
+
 type DrainRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	RetryAfterMs  int64                  `protobuf:"varint,1,opt,name=retry_after_ms,json=retryAfterMs,proto3" json:"retry_after_ms,omitempty"`
@@ -2511,7 +2642,7 @@ type DrainRequest struct {
 
 func (x *DrainRequest) Reset() {
 	*x = DrainRequest{}
-	mi := &file_outwork_agent_v1_agent_proto_msgTypes[40]
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2523,7 +2654,7 @@ func (x *DrainRequest) String() string {
 func (*DrainRequest) ProtoMessage() {}
 
 func (x *DrainRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_outwork_agent_v1_agent_proto_msgTypes[40]
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2536,7 +2667,7 @@ func (x *DrainRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DrainRequest.ProtoReflect.Descriptor instead.
 func (*DrainRequest) Descriptor() ([]byte, []int) {
-	return file_outwork_agent_v1_agent_proto_rawDescGZIP(), []int{40}
+	return file_outwork_agent_v1_agent_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *DrainRequest) GetRetryAfterMs() int64 {
@@ -2561,7 +2692,7 @@ type DrainResponse struct {
 
 func (x *DrainResponse) Reset() {
 	*x = DrainResponse{}
-	mi := &file_outwork_agent_v1_agent_proto_msgTypes[41]
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2573,7 +2704,7 @@ func (x *DrainResponse) String() string {
 func (*DrainResponse) ProtoMessage() {}
 
 func (x *DrainResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_outwork_agent_v1_agent_proto_msgTypes[41]
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2586,7 +2717,7 @@ func (x *DrainResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DrainResponse.ProtoReflect.Descriptor instead.
 func (*DrainResponse) Descriptor() ([]byte, []int) {
-	return file_outwork_agent_v1_agent_proto_rawDescGZIP(), []int{41}
+	return file_outwork_agent_v1_agent_proto_rawDescGZIP(), []int{43}
 }
 
 type LeaveRequest struct {
@@ -2598,7 +2729,7 @@ type LeaveRequest struct {
 
 func (x *LeaveRequest) Reset() {
 	*x = LeaveRequest{}
-	mi := &file_outwork_agent_v1_agent_proto_msgTypes[42]
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2610,7 +2741,7 @@ func (x *LeaveRequest) String() string {
 func (*LeaveRequest) ProtoMessage() {}
 
 func (x *LeaveRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_outwork_agent_v1_agent_proto_msgTypes[42]
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2623,7 +2754,7 @@ func (x *LeaveRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LeaveRequest.ProtoReflect.Descriptor instead.
 func (*LeaveRequest) Descriptor() ([]byte, []int) {
-	return file_outwork_agent_v1_agent_proto_rawDescGZIP(), []int{42}
+	return file_outwork_agent_v1_agent_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *LeaveRequest) GetLimitMs() int64 {
@@ -2641,7 +2772,7 @@ type LeaveResponse struct {
 
 func (x *LeaveResponse) Reset() {
 	*x = LeaveResponse{}
-	mi := &file_outwork_agent_v1_agent_proto_msgTypes[43]
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2653,7 +2784,7 @@ func (x *LeaveResponse) String() string {
 func (*LeaveResponse) ProtoMessage() {}
 
 func (x *LeaveResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_outwork_agent_v1_agent_proto_msgTypes[43]
+	mi := &file_outwork_agent_v1_agent_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2666,7 +2797,7 @@ func (x *LeaveResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LeaveResponse.ProtoReflect.Descriptor instead.
 func (*LeaveResponse) Descriptor() ([]byte, []int) {
-	return file_outwork_agent_v1_agent_proto_rawDescGZIP(), []int{43}
+	return file_outwork_agent_v1_agent_proto_rawDescGZIP(), []int{45}
 }
 
 var File_outwork_agent_v1_agent_proto protoreflect.FileDescriptor
@@ -2704,11 +2835,12 @@ const file_outwork_agent_v1_agent_proto_rawDesc = "" +
 	"\x06ttl_ms\x18\a \x01(\x03R\x05ttlMs\x1a6\n" +
 	"\bEnvEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"E\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"[\n" +
 	"\tWorkspace\x12\x12\n" +
 	"\x04path\x18\x01 \x01(\tR\x04path\x12\x10\n" +
 	"\x03tmp\x18\x02 \x01(\tR\x03tmp\x12\x12\n" +
-	"\x04home\x18\x03 \x01(\tR\x04home\"W\n" +
+	"\x04home\x18\x03 \x01(\tR\x04home\x12\x14\n" +
+	"\x05tools\x18\x04 \x01(\tR\x05tools\"W\n" +
 	"\fRenewRequest\x12+\n" +
 	"\x04held\x18\x01 \x03(\v2\x17.outwork.agent.v1.LeaseR\x04held\x12\x1a\n" +
 	"\banswered\x18\x02 \x01(\x03R\banswered\"\x84\x01\n" +
@@ -2847,14 +2979,23 @@ const file_outwork_agent_v1_agent_proto_rawDesc = "" +
 	"\x05lease\x18\x01 \x01(\v2\x17.outwork.agent.v1.LeaseR\x05lease\x12,\n" +
 	"\x04root\x18\x02 \x01(\v2\x18.outwork.agent.v1.DigestR\x04root\x12\x10\n" +
 	"\x03dir\x18\x03 \x01(\tR\x03dir\"\x10\n" +
-	"\x0eUnpackResponse\"L\n" +
+	"\x0eUnpackResponse\"T\n" +
+	"\x10SyncToolsRequest\x12,\n" +
+	"\x04root\x18\x01 \x01(\v2\x18.outwork.agent.v1.DigestR\x04root\x12\x12\n" +
+	"\x04keep\x18\x02 \x03(\tR\x04keep\"m\n" +
+	"\x11SyncToolsResponse\x12\x12\n" +
+	"\x04path\x18\x01 \x01(\tR\x04path\x12\x18\n" +
+	"\achanged\x18\x02 \x01(\bR\achanged\x12\x14\n" +
+	"\x05blobs\x18\x03 \x01(\x03R\x05blobs\x12\x14\n" +
+	"\x05bytes\x18\x04 \x01(\x03R\x05bytes\"L\n" +
 	"\fDrainRequest\x12$\n" +
 	"\x0eretry_after_ms\x18\x01 \x01(\x03R\fretryAfterMs\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\"\x0f\n" +
 	"\rDrainResponse\")\n" +
 	"\fLeaveRequest\x12\x19\n" +
 	"\blimit_ms\x18\x01 \x01(\x03R\alimitMs\"\x0f\n" +
-	"\rLeaveResponse2\xb6\t\n" +
+	"\rLeaveResponse2\x8c\n" +
+	"\n" +
 	"\aMachine\x12L\n" +
 	"\bDescribe\x12!.outwork.agent.v1.DescribeRequest\x1a\x1d.outwork.agent.v1.Description\x12B\n" +
 	"\x04Open\x12\x1d.outwork.agent.v1.OpenRequest\x1a\x1b.outwork.agent.v1.Workspace\x12H\n" +
@@ -2871,7 +3012,8 @@ const file_outwork_agent_v1_agent_proto_rawDesc = "" +
 	"\x06Remove\x12\x1f.outwork.agent.v1.RemoveRequest\x1a .outwork.agent.v1.RemoveResponse\x12G\n" +
 	"\x04Glob\x12\x1d.outwork.agent.v1.GlobRequest\x1a\x1e.outwork.agent.v1.GlobResponse0\x01\x12G\n" +
 	"\x04Pack\x12\x1d.outwork.agent.v1.GlobRequest\x1a\x1e.outwork.agent.v1.PackResponse0\x01\x12K\n" +
-	"\x06Unpack\x12\x1f.outwork.agent.v1.UnpackRequest\x1a .outwork.agent.v1.UnpackResponse2S\n" +
+	"\x06Unpack\x12\x1f.outwork.agent.v1.UnpackRequest\x1a .outwork.agent.v1.UnpackResponse\x12T\n" +
+	"\tSyncTools\x12\".outwork.agent.v1.SyncToolsRequest\x1a#.outwork.agent.v1.SyncToolsResponse2S\n" +
 	"\aControl\x12H\n" +
 	"\x05Drain\x12\x1e.outwork.agent.v1.DrainRequest\x1a\x1f.outwork.agent.v1.DrainResponse2R\n" +
 	"\x06Roster\x12H\n" +
@@ -2889,7 +3031,7 @@ func file_outwork_agent_v1_agent_proto_rawDescGZIP() []byte {
 	return file_outwork_agent_v1_agent_proto_rawDescData
 }
 
-var file_outwork_agent_v1_agent_proto_msgTypes = make([]protoimpl.MessageInfo, 47)
+var file_outwork_agent_v1_agent_proto_msgTypes = make([]protoimpl.MessageInfo, 49)
 var file_outwork_agent_v1_agent_proto_goTypes = []any{
 	(*Lease)(nil),                 // 0: outwork.agent.v1.Lease
 	(*DescribeRequest)(nil),       // 1: outwork.agent.v1.DescribeRequest
@@ -2931,42 +3073,44 @@ var file_outwork_agent_v1_agent_proto_goTypes = []any{
 	(*PackRoot)(nil),              // 37: outwork.agent.v1.PackRoot
 	(*UnpackRequest)(nil),         // 38: outwork.agent.v1.UnpackRequest
 	(*UnpackResponse)(nil),        // 39: outwork.agent.v1.UnpackResponse
-	(*DrainRequest)(nil),          // 40: outwork.agent.v1.DrainRequest
-	(*DrainResponse)(nil),         // 41: outwork.agent.v1.DrainResponse
-	(*LeaveRequest)(nil),          // 42: outwork.agent.v1.LeaveRequest
-	(*LeaveResponse)(nil),         // 43: outwork.agent.v1.LeaveResponse
-	nil,                           // 44: outwork.agent.v1.Description.EnvEntry
-	nil,                           // 45: outwork.agent.v1.OpenRequest.EnvEntry
-	nil,                           // 46: outwork.agent.v1.StartRequest.EnvEntry
-	(*timestamppb.Timestamp)(nil), // 47: google.protobuf.Timestamp
+	(*SyncToolsRequest)(nil),      // 40: outwork.agent.v1.SyncToolsRequest
+	(*SyncToolsResponse)(nil),     // 41: outwork.agent.v1.SyncToolsResponse
+	(*DrainRequest)(nil),          // 42: outwork.agent.v1.DrainRequest
+	(*DrainResponse)(nil),         // 43: outwork.agent.v1.DrainResponse
+	(*LeaveRequest)(nil),          // 44: outwork.agent.v1.LeaveRequest
+	(*LeaveResponse)(nil),         // 45: outwork.agent.v1.LeaveResponse
+	nil,                           // 46: outwork.agent.v1.Description.EnvEntry
+	nil,                           // 47: outwork.agent.v1.OpenRequest.EnvEntry
+	nil,                           // 48: outwork.agent.v1.StartRequest.EnvEntry
+	(*timestamppb.Timestamp)(nil), // 49: google.protobuf.Timestamp
 }
 var file_outwork_agent_v1_agent_proto_depIdxs = []int32{
-	44, // 0: outwork.agent.v1.Description.env:type_name -> outwork.agent.v1.Description.EnvEntry
+	46, // 0: outwork.agent.v1.Description.env:type_name -> outwork.agent.v1.Description.EnvEntry
 	0,  // 1: outwork.agent.v1.OpenRequest.lease:type_name -> outwork.agent.v1.Lease
-	45, // 2: outwork.agent.v1.OpenRequest.env:type_name -> outwork.agent.v1.OpenRequest.EnvEntry
+	47, // 2: outwork.agent.v1.OpenRequest.env:type_name -> outwork.agent.v1.OpenRequest.EnvEntry
 	0,  // 3: outwork.agent.v1.RenewRequest.held:type_name -> outwork.agent.v1.Lease
 	0,  // 4: outwork.agent.v1.RenewResponse.open:type_name -> outwork.agent.v1.Lease
 	7,  // 5: outwork.agent.v1.RenewResponse.vitals:type_name -> outwork.agent.v1.Vitals
-	47, // 6: outwork.agent.v1.Vitals.clock:type_name -> google.protobuf.Timestamp
+	49, // 6: outwork.agent.v1.Vitals.clock:type_name -> google.protobuf.Timestamp
 	8,  // 7: outwork.agent.v1.Vitals.disk:type_name -> outwork.agent.v1.Space
 	8,  // 8: outwork.agent.v1.Vitals.temp:type_name -> outwork.agent.v1.Space
 	0,  // 9: outwork.agent.v1.CloseRequest.lease:type_name -> outwork.agent.v1.Lease
 	0,  // 10: outwork.agent.v1.StartRequest.lease:type_name -> outwork.agent.v1.Lease
-	46, // 11: outwork.agent.v1.StartRequest.env:type_name -> outwork.agent.v1.StartRequest.EnvEntry
+	48, // 11: outwork.agent.v1.StartRequest.env:type_name -> outwork.agent.v1.StartRequest.EnvEntry
 	0,  // 12: outwork.agent.v1.FollowRequest.lease:type_name -> outwork.agent.v1.Lease
 	17, // 13: outwork.agent.v1.FollowResponse.output:type_name -> outwork.agent.v1.Output
 	18, // 14: outwork.agent.v1.FollowResponse.exit:type_name -> outwork.agent.v1.Exit
 	16, // 15: outwork.agent.v1.FollowResponse.started:type_name -> outwork.agent.v1.Started
 	11, // 16: outwork.agent.v1.RunRequest.start:type_name -> outwork.agent.v1.StartRequest
-	47, // 17: outwork.agent.v1.Exit.started:type_name -> google.protobuf.Timestamp
-	47, // 18: outwork.agent.v1.Exit.ended:type_name -> google.protobuf.Timestamp
+	49, // 17: outwork.agent.v1.Exit.started:type_name -> google.protobuf.Timestamp
+	49, // 18: outwork.agent.v1.Exit.ended:type_name -> google.protobuf.Timestamp
 	0,  // 19: outwork.agent.v1.StopRequest.lease:type_name -> outwork.agent.v1.Lease
 	0,  // 20: outwork.agent.v1.ForgetRequest.lease:type_name -> outwork.agent.v1.Lease
 	0,  // 21: outwork.agent.v1.ReadFileRequest.lease:type_name -> outwork.agent.v1.Lease
 	26, // 22: outwork.agent.v1.WriteFileRequest.header:type_name -> outwork.agent.v1.WriteFileHeader
 	0,  // 23: outwork.agent.v1.WriteFileHeader.lease:type_name -> outwork.agent.v1.Lease
 	0,  // 24: outwork.agent.v1.StatRequest.lease:type_name -> outwork.agent.v1.Lease
-	47, // 25: outwork.agent.v1.FileInfo.mod_time:type_name -> google.protobuf.Timestamp
+	49, // 25: outwork.agent.v1.FileInfo.mod_time:type_name -> google.protobuf.Timestamp
 	0,  // 26: outwork.agent.v1.RemoveRequest.lease:type_name -> outwork.agent.v1.Lease
 	0,  // 27: outwork.agent.v1.GlobRequest.lease:type_name -> outwork.agent.v1.Lease
 	29, // 28: outwork.agent.v1.GlobResponse.files:type_name -> outwork.agent.v1.FileInfo
@@ -2976,47 +3120,50 @@ var file_outwork_agent_v1_agent_proto_depIdxs = []int32{
 	34, // 32: outwork.agent.v1.PackRoot.digest:type_name -> outwork.agent.v1.Digest
 	0,  // 33: outwork.agent.v1.UnpackRequest.lease:type_name -> outwork.agent.v1.Lease
 	34, // 34: outwork.agent.v1.UnpackRequest.root:type_name -> outwork.agent.v1.Digest
-	1,  // 35: outwork.agent.v1.Machine.Describe:input_type -> outwork.agent.v1.DescribeRequest
-	3,  // 36: outwork.agent.v1.Machine.Open:input_type -> outwork.agent.v1.OpenRequest
-	5,  // 37: outwork.agent.v1.Machine.Renew:input_type -> outwork.agent.v1.RenewRequest
-	9,  // 38: outwork.agent.v1.Machine.Close:input_type -> outwork.agent.v1.CloseRequest
-	11, // 39: outwork.agent.v1.Machine.Start:input_type -> outwork.agent.v1.StartRequest
-	13, // 40: outwork.agent.v1.Machine.Follow:input_type -> outwork.agent.v1.FollowRequest
-	15, // 41: outwork.agent.v1.Machine.Run:input_type -> outwork.agent.v1.RunRequest
-	19, // 42: outwork.agent.v1.Machine.Stop:input_type -> outwork.agent.v1.StopRequest
-	21, // 43: outwork.agent.v1.Machine.Forget:input_type -> outwork.agent.v1.ForgetRequest
-	23, // 44: outwork.agent.v1.Machine.ReadFile:input_type -> outwork.agent.v1.ReadFileRequest
-	25, // 45: outwork.agent.v1.Machine.WriteFile:input_type -> outwork.agent.v1.WriteFileRequest
-	28, // 46: outwork.agent.v1.Machine.Stat:input_type -> outwork.agent.v1.StatRequest
-	30, // 47: outwork.agent.v1.Machine.Remove:input_type -> outwork.agent.v1.RemoveRequest
-	32, // 48: outwork.agent.v1.Machine.Glob:input_type -> outwork.agent.v1.GlobRequest
-	32, // 49: outwork.agent.v1.Machine.Pack:input_type -> outwork.agent.v1.GlobRequest
-	38, // 50: outwork.agent.v1.Machine.Unpack:input_type -> outwork.agent.v1.UnpackRequest
-	40, // 51: outwork.agent.v1.Control.Drain:input_type -> outwork.agent.v1.DrainRequest
-	42, // 52: outwork.agent.v1.Roster.Leave:input_type -> outwork.agent.v1.LeaveRequest
-	2,  // 53: outwork.agent.v1.Machine.Describe:output_type -> outwork.agent.v1.Description
-	4,  // 54: outwork.agent.v1.Machine.Open:output_type -> outwork.agent.v1.Workspace
-	6,  // 55: outwork.agent.v1.Machine.Renew:output_type -> outwork.agent.v1.RenewResponse
-	10, // 56: outwork.agent.v1.Machine.Close:output_type -> outwork.agent.v1.CloseResponse
-	12, // 57: outwork.agent.v1.Machine.Start:output_type -> outwork.agent.v1.StartResponse
-	14, // 58: outwork.agent.v1.Machine.Follow:output_type -> outwork.agent.v1.FollowResponse
-	14, // 59: outwork.agent.v1.Machine.Run:output_type -> outwork.agent.v1.FollowResponse
-	20, // 60: outwork.agent.v1.Machine.Stop:output_type -> outwork.agent.v1.StopResponse
-	22, // 61: outwork.agent.v1.Machine.Forget:output_type -> outwork.agent.v1.ForgetResponse
-	24, // 62: outwork.agent.v1.Machine.ReadFile:output_type -> outwork.agent.v1.Chunk
-	27, // 63: outwork.agent.v1.Machine.WriteFile:output_type -> outwork.agent.v1.WriteFileResponse
-	29, // 64: outwork.agent.v1.Machine.Stat:output_type -> outwork.agent.v1.FileInfo
-	31, // 65: outwork.agent.v1.Machine.Remove:output_type -> outwork.agent.v1.RemoveResponse
-	33, // 66: outwork.agent.v1.Machine.Glob:output_type -> outwork.agent.v1.GlobResponse
-	35, // 67: outwork.agent.v1.Machine.Pack:output_type -> outwork.agent.v1.PackResponse
-	39, // 68: outwork.agent.v1.Machine.Unpack:output_type -> outwork.agent.v1.UnpackResponse
-	41, // 69: outwork.agent.v1.Control.Drain:output_type -> outwork.agent.v1.DrainResponse
-	43, // 70: outwork.agent.v1.Roster.Leave:output_type -> outwork.agent.v1.LeaveResponse
-	53, // [53:71] is the sub-list for method output_type
-	35, // [35:53] is the sub-list for method input_type
-	35, // [35:35] is the sub-list for extension type_name
-	35, // [35:35] is the sub-list for extension extendee
-	0,  // [0:35] is the sub-list for field type_name
+	34, // 35: outwork.agent.v1.SyncToolsRequest.root:type_name -> outwork.agent.v1.Digest
+	1,  // 36: outwork.agent.v1.Machine.Describe:input_type -> outwork.agent.v1.DescribeRequest
+	3,  // 37: outwork.agent.v1.Machine.Open:input_type -> outwork.agent.v1.OpenRequest
+	5,  // 38: outwork.agent.v1.Machine.Renew:input_type -> outwork.agent.v1.RenewRequest
+	9,  // 39: outwork.agent.v1.Machine.Close:input_type -> outwork.agent.v1.CloseRequest
+	11, // 40: outwork.agent.v1.Machine.Start:input_type -> outwork.agent.v1.StartRequest
+	13, // 41: outwork.agent.v1.Machine.Follow:input_type -> outwork.agent.v1.FollowRequest
+	15, // 42: outwork.agent.v1.Machine.Run:input_type -> outwork.agent.v1.RunRequest
+	19, // 43: outwork.agent.v1.Machine.Stop:input_type -> outwork.agent.v1.StopRequest
+	21, // 44: outwork.agent.v1.Machine.Forget:input_type -> outwork.agent.v1.ForgetRequest
+	23, // 45: outwork.agent.v1.Machine.ReadFile:input_type -> outwork.agent.v1.ReadFileRequest
+	25, // 46: outwork.agent.v1.Machine.WriteFile:input_type -> outwork.agent.v1.WriteFileRequest
+	28, // 47: outwork.agent.v1.Machine.Stat:input_type -> outwork.agent.v1.StatRequest
+	30, // 48: outwork.agent.v1.Machine.Remove:input_type -> outwork.agent.v1.RemoveRequest
+	32, // 49: outwork.agent.v1.Machine.Glob:input_type -> outwork.agent.v1.GlobRequest
+	32, // 50: outwork.agent.v1.Machine.Pack:input_type -> outwork.agent.v1.GlobRequest
+	38, // 51: outwork.agent.v1.Machine.Unpack:input_type -> outwork.agent.v1.UnpackRequest
+	40, // 52: outwork.agent.v1.Machine.SyncTools:input_type -> outwork.agent.v1.SyncToolsRequest
+	42, // 53: outwork.agent.v1.Control.Drain:input_type -> outwork.agent.v1.DrainRequest
+	44, // 54: outwork.agent.v1.Roster.Leave:input_type -> outwork.agent.v1.LeaveRequest
+	2,  // 55: outwork.agent.v1.Machine.Describe:output_type -> outwork.agent.v1.Description
+	4,  // 56: outwork.agent.v1.Machine.Open:output_type -> outwork.agent.v1.Workspace
+	6,  // 57: outwork.agent.v1.Machine.Renew:output_type -> outwork.agent.v1.RenewResponse
+	10, // 58: outwork.agent.v1.Machine.Close:output_type -> outwork.agent.v1.CloseResponse
+	12, // 59: outwork.agent.v1.Machine.Start:output_type -> outwork.agent.v1.StartResponse
+	14, // 60: outwork.agent.v1.Machine.Follow:output_type -> outwork.agent.v1.FollowResponse
+	14, // 61: outwork.agent.v1.Machine.Run:output_type -> outwork.agent.v1.FollowResponse
+	20, // 62: outwork.agent.v1.Machine.Stop:output_type -> outwork.agent.v1.StopResponse
+	22, // 63: outwork.agent.v1.Machine.Forget:output_type -> outwork.agent.v1.ForgetResponse
+	24, // 64: outwork.agent.v1.Machine.ReadFile:output_type -> outwork.agent.v1.Chunk
+	27, // 65: outwork.agent.v1.Machine.WriteFile:output_type -> outwork.agent.v1.WriteFileResponse
+	29, // 66: outwork.agent.v1.Machine.Stat:output_type -> outwork.agent.v1.FileInfo
+	31, // 67: outwork.agent.v1.Machine.Remove:output_type -> outwork.agent.v1.RemoveResponse
+	33, // 68: outwork.agent.v1.Machine.Glob:output_type -> outwork.agent.v1.GlobResponse
+	35, // 69: outwork.agent.v1.Machine.Pack:output_type -> outwork.agent.v1.PackResponse
+	39, // 70: outwork.agent.v1.Machine.Unpack:output_type -> outwork.agent.v1.UnpackResponse
+	41, // 71: outwork.agent.v1.Machine.SyncTools:output_type -> outwork.agent.v1.SyncToolsResponse
+	43, // 72: outwork.agent.v1.Control.Drain:output_type -> outwork.agent.v1.DrainResponse
+	45, // 73: outwork.agent.v1.Roster.Leave:output_type -> outwork.agent.v1.LeaveResponse
+	55, // [55:74] is the sub-list for method output_type
+	36, // [36:55] is the sub-list for method input_type
+	36, // [36:36] is the sub-list for extension type_name
+	36, // [36:36] is the sub-list for extension extendee
+	0,  // [0:36] is the sub-list for field type_name
 }
 
 func init() { file_outwork_agent_v1_agent_proto_init() }
@@ -3040,7 +3187,7 @@ func file_outwork_agent_v1_agent_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_outwork_agent_v1_agent_proto_rawDesc), len(file_outwork_agent_v1_agent_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   47,
+			NumMessages:   49,
 			NumExtensions: 0,
 			NumServices:   3,
 		},

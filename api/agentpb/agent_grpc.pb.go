@@ -49,6 +49,7 @@ const (
 	Machine_Glob_FullMethodName      = "/outwork.agent.v1.Machine/Glob"
 	Machine_Pack_FullMethodName      = "/outwork.agent.v1.Machine/Pack"
 	Machine_Unpack_FullMethodName    = "/outwork.agent.v1.Machine/Unpack"
+	Machine_SyncTools_FullMethodName = "/outwork.agent.v1.Machine/SyncTools"
 )
 
 // MachineClient is the client API for Machine service.
@@ -80,6 +81,8 @@ type MachineClient interface {
 	// Pack streams the packed files in order, many a message; the last message has the root.
 	Pack(ctx context.Context, in *GlobRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[PackResponse], error)
 	Unpack(ctx context.Context, in *UnpackRequest, opts ...grpc.CallOption) (*UnpackResponse, error)
+	// SyncTools makes the machine's folder of tools like a tree. An agent from before there was one answers UNIMPLEMENTED.
+	SyncTools(ctx context.Context, in *SyncToolsRequest, opts ...grpc.CallOption) (*SyncToolsResponse, error)
 }
 
 type machineClient struct {
@@ -298,6 +301,16 @@ func (c *machineClient) Unpack(ctx context.Context, in *UnpackRequest, opts ...g
 	return out, nil
 }
 
+func (c *machineClient) SyncTools(ctx context.Context, in *SyncToolsRequest, opts ...grpc.CallOption) (*SyncToolsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(SyncToolsResponse)
+	err := c.cc.Invoke(ctx, Machine_SyncTools_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // MachineServer is the server API for Machine service.
 // All implementations must embed UnimplementedMachineServer
 // for forward compatibility.
@@ -327,6 +340,8 @@ type MachineServer interface {
 	// Pack streams the packed files in order, many a message; the last message has the root.
 	Pack(*GlobRequest, grpc.ServerStreamingServer[PackResponse]) error
 	Unpack(context.Context, *UnpackRequest) (*UnpackResponse, error)
+	// SyncTools makes the machine's folder of tools like a tree. An agent from before there was one answers UNIMPLEMENTED.
+	SyncTools(context.Context, *SyncToolsRequest) (*SyncToolsResponse, error)
 	mustEmbedUnimplementedMachineServer()
 }
 
@@ -384,6 +399,9 @@ func (UnimplementedMachineServer) Pack(*GlobRequest, grpc.ServerStreamingServer[
 }
 func (UnimplementedMachineServer) Unpack(context.Context, *UnpackRequest) (*UnpackResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Unpack not implemented")
+}
+func (UnimplementedMachineServer) SyncTools(context.Context, *SyncToolsRequest) (*SyncToolsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method SyncTools not implemented")
 }
 func (UnimplementedMachineServer) mustEmbedUnimplementedMachineServer() {}
 func (UnimplementedMachineServer) testEmbeddedByValue()                 {}
@@ -648,6 +666,24 @@ func _Machine_Unpack_Handler(srv interface{}, ctx context.Context, dec func(inte
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Machine_SyncTools_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(SyncToolsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MachineServer).SyncTools(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Machine_SyncTools_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MachineServer).SyncTools(ctx, req.(*SyncToolsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // Machine_ServiceDesc is the grpc.ServiceDesc for Machine service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -694,6 +730,10 @@ var Machine_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Unpack",
 			Handler:    _Machine_Unpack_Handler,
+		},
+		{
+			MethodName: "SyncTools",
+			Handler:    _Machine_SyncTools_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{
