@@ -106,6 +106,10 @@ type Config struct {
 	Record    func() Recorder                        // makes the memory of a node; nil keeps none
 	Retention func(RetentionSpec) (Retention, error) // fleet/retain.New; nil keeps every node connected
 
+	// Hold says of a node that has just connected why it takes no work until Roster.Hold lets it; nil lets it take work at once. It is
+	// called by the owner of the roster's state: it must not block, nor call the Roster. May be nil.
+	Hold func(Status) *OfflineCause
+
 	Heartbeat      time.Duration         // between heartbeats, and how long an answer may take; 0 is 10 s
 	ConnectTimeout time.Duration         // for the handshake, not for Launch; 0 is 30 s
 	MinBackoff     time.Duration         // upper bound of the first pause between launches; 0 is 1 s

@@ -265,6 +265,9 @@ func (s *session) open(ctx context.Context) error {
 	s.r.update(s.loop, func(e *entry) {
 		e.dialling, e.cause = false, nil
 		e.setConn(s.conn)
+		if s.r.cfg.Hold != nil {
+			e.held = s.r.cfg.Hold(e.status())
+		}
 	})
 	return nil
 }

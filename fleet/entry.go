@@ -23,6 +23,7 @@ type entry struct {
 	leaving  bool          // the agent of conn has said that it goes
 	down     *OfflineCause // a person disconnected it: no loop runs until Reconnect
 	unwell   *OfflineCause // a monitor keeps it from taking work
+	held     *OfflineCause // Hold keeps it from taking work, in this session
 	linked   time.Time     // since when conn is there, or not there
 	back     *OfflineCause // who lets it take work again, until that is recorded
 	noted    Record        // recorded last
@@ -71,7 +72,7 @@ func (e *entry) settle(now time.Time) {
 	switch {
 	case e.conn != nil && (e.draining || e.leaving):
 		s = Draining
-	case e.conn != nil && (e.node.Offline != nil || e.unwell != nil || e.refuse != nil):
+	case e.conn != nil && (e.node.Offline != nil || e.unwell != nil || e.held != nil || e.refuse != nil):
 		s = Suspended
 	case e.conn != nil:
 		s = Online
@@ -85,7 +86,7 @@ func (e *entry) settle(now time.Time) {
 
 // setConn changes the connection and wakes those who wait for one.
 func (e *entry) setConn(c Conn) {
-	e.conn, e.leaving, e.linked = c, false, time.Now()
+	e.conn, e.leaving, e.linked, e.held = c, false, time.Now(), nil
 	close(e.wake)
 	e.wake = make(chan struct{})
 }
@@ -115,6 +116,8 @@ func (e *entry) causeNow() *OfflineCause {
 		return e.cause
 	case e.unwell != nil:
 		return e.unwell
+	case e.held != nil:
+		return e.held
 	}
 	return e.refuse
 }

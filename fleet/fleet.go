@@ -88,7 +88,7 @@ const (
 
 // OfflineCause says why a node takes no work, in the words of this field.
 type OfflineCause struct {
-	Kind string    `json:"kind"` // user, channel, launch, idle, schedule, monitor, heartbeat, replaced, leave, new
+	Kind string    `json:"kind"` // user, channel, launch, idle, schedule, monitor, heartbeat, replaced, leave, tools, new
 	Text string    `json:"text"` // "Disconnected by alice : new disk", "Connection was broken: EOF", …
 	By   string    `json:"by,omitempty"`
 	When time.Time `json:"when"`
