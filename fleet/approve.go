@@ -101,7 +101,7 @@ func (r *Roster) Approve(ctx context.Context, name NodeName, fingerprint, by str
 			e.noted.State = Offline
 		}
 		r.history.add(e.noted)
-		if e.conn == nil && e.down == nil && e.away == nil {
+		if e.conn == nil && e.node.Down == nil && e.away == nil {
 			e.cause = e.noted.Cause // until the attempt has come to something
 			r.relaunch(e)
 			r.settle(e)

@@ -15,7 +15,7 @@ const (
 	VerbOffline    Verb = "offline"    // give it no new work, durably; what runs on it runs on
 	VerbDrain      Verb = "drain"      // VerbOffline that shows as draining until the last lease on the node has ended
 	VerbOnline     Verb = "online"     // undo either of them
-	VerbDisconnect Verb = "disconnect" // close its connection and keep it closed until VerbReconnect, or a restart of the controller
+	VerbDisconnect Verb = "disconnect" // close its connection and keep it closed until VerbReconnect, durably
 	VerbReconnect  Verb = "reconnect"  // launch its agent now, even if a person or its retention had it disconnected
 )
 
@@ -77,12 +77,9 @@ func (o Order) parts(r *Roster) (change func(*Node), then func(*entry)) {
 			}
 		}
 	case VerbDisconnect:
-		return nil, func(e *entry) {
-			e.down = &cause
-			r.cut(e)
-		}
+		return func(n *Node) { n.Down = &cause }, r.cut
 	case VerbReconnect:
-		return nil, func(e *entry) {
+		return func(n *Node) { n.Down = nil }, func(e *entry) {
 			e.summoned, e.refuse = e.retention != nil, nil
 			r.relaunch(e)
 		}
@@ -99,8 +96,9 @@ func (r *Roster) keepChanged(ctx context.Context, names []NodeName, change func(
 			if e := r.nodes[name]; e != nil && !seen[name] {
 				seen[name] = true
 				n := e.node
-				change(&n)
-				nodes = append(nodes, n)
+				if change(&n); n.Offline != e.node.Offline || n.Down != e.node.Down {
+					nodes = append(nodes, n)
+				}
 			}
 		}
 	})
@@ -137,8 +135,8 @@ func (r *Roster) ClearOffline(ctx context.Context, name NodeName) error {
 	return r.order(ctx, name, VerbOnline, OfflineCause{})
 }
 
-// Disconnect closes a node's connection and keeps it closed until Reconnect, a change of its launcher, or a restart of the
-// controller. What runs on it runs on.
+// Disconnect closes a node's connection and keeps it closed until Reconnect or a change of its launcher, over restarts of the
+// controller too. What runs on it runs on.
 func (r *Roster) Disconnect(ctx context.Context, name NodeName, c OfflineCause) error {
 	return r.order(ctx, name, VerbDisconnect, c)
 }

@@ -13,7 +13,7 @@ import (
 )
 
 // Put adds or changes a node, durably. Executors, labels, mode, environment and description change live; a change of
-// launcher or remote root connects it anew. Of a node that exists, Offline and Created stay as they are.
+// launcher or remote root connects it anew, whoever had it disconnected. Of a node that exists, Offline and Created stay as they are.
 // fault.Invalid says which field is wrong.
 func (r *Roster) Put(ctx context.Context, n Node) error {
 	n, err := r.checked(n)
@@ -21,17 +21,26 @@ func (r *Roster) Put(ctx context.Context, n Node) error {
 		return fault.With(fault.Invalid, err)
 	}
 	return r.edit(ctx, n.Name, func(old *Node) (Node, error) {
+		n.Down, n.Used = nil, false
 		if old != nil {
-			n.Offline, n.Created = old.Offline, old.Created
+			n.Offline, n.Created, n.Used = old.Offline, old.Created, old.Used
+			if !movedOn(*old, n) {
+				n.Down = old.Down
+			}
 		}
 		return n, nil
 	}, func(e *entry, old Node) {
 		e.pulse.limits.Store(&n.Monitors)
 		r.retain(e)
-		if e.away == nil && (old.RemoteRoot != n.RemoteRoot || !reflect.DeepEqual(old.Launcher, n.Launcher)) {
+		if e.away == nil && movedOn(old, n) {
 			r.relaunch(e)
 		}
 	})
+}
+
+// movedOn reports whether a node's agent is reached in another way now.
+func movedOn(old, n Node) bool {
+	return old.RemoteRoot != n.RemoteRoot || !reflect.DeepEqual(old.Launcher, n.Launcher)
 }
 
 // checked returns a copy of n that shares nothing with it, or says what is wrong with it.

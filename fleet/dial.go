@@ -19,7 +19,7 @@ func (r *Roster) load(n Node, last Record) error {
 		return err
 	}
 	now := time.Now()
-	e := &entry{node: n, state: Offline, since: now, cause: neverConnected(now), wake: make(chan struct{}), linked: now, noted: last, pulse: &pulse{}, log: log}
+	e := &entry{node: n, state: Offline, since: now, cause: neverConnected(now), wake: make(chan struct{}), linked: now, noted: last, used: n.Used, pulse: &pulse{}, log: log}
 	e.pulse.limits.Store(&n.Monitors)
 	if r.cfg.Record != nil {
 		e.pulse.record = r.cfg.Record()
@@ -87,11 +87,13 @@ func (r *Roster) cut(e *entry) {
 	}
 }
 
-// relaunch starts a new loop for a node, after the one it has, whoever had it disconnected.
+// relaunch starts a new loop for a node, after the one it has, unless a person keeps it disconnected.
 func (r *Roster) relaunch(e *entry) {
 	r.cut(e)
-	e.down, e.away = nil, nil
-	r.start(e)
+	e.away = nil
+	if e.node.Down == nil {
+		r.start(e)
+	}
 }
 
 // start keeps a node connected from now on. It has no loop.

@@ -21,7 +21,6 @@ type entry struct {
 	dialling bool          // a launch or a handshake is in progress
 	draining bool          // suspended by Drain, and leases may be left
 	leaving  bool          // the agent of conn has said that it goes
-	down     *OfflineCause // a person disconnected it: no loop runs until Reconnect
 	unwell   *OfflineCause // a monitor keeps it from taking work
 	held     *OfflineCause // Hold keeps it from taking work, in this session
 	linked   time.Time     // since when conn is there, or not there
@@ -34,6 +33,8 @@ type entry struct {
 	away      *OfflineCause // it keeps the node disconnected: no loop runs
 	warned    bool          // refuse was published before the Demand was asked
 	summoned  bool          // a person wants it connected, until the retention does
+	used      bool          // Node.Used when the roster began to look after it
+	marking   bool          // Node.Used is being written
 	view      *view         // of an earlier revision, or this one
 	loop      *loop         // that keeps it connected; nil while down
 	last      *loop         // started last; it may still be ending
@@ -108,8 +109,8 @@ func (e *entry) causeNow() *OfflineCause {
 		return nil
 	case e.node.Offline != nil:
 		return e.node.Offline
-	case e.down != nil:
-		return e.down
+	case e.node.Down != nil:
+		return e.node.Down
 	case e.conn == nil && e.away != nil:
 		return e.away
 	case e.conn == nil || e.leaving:

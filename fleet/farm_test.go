@@ -25,6 +25,7 @@ type store struct {
 	mu    sync.Mutex
 	nodes map[fleet.NodeName]fleet.Node
 	err   error
+	lost  error // what records fail with
 	recs  []fleet.Record
 	puts  int
 }
@@ -48,10 +49,11 @@ func (s *store) PutNode(_ context.Context, ns ...fleet.Node) error {
 func (s *store) AddRecords(_ context.Context, rs []fleet.Record) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.err == nil {
+	err := cmp.Or(s.err, s.lost)
+	if err == nil {
 		s.recs = append(s.recs, rs...)
 	}
-	return s.err
+	return err
 }
 
 func (s *store) Records(_ context.Context, n fleet.NodeName, limit int) (rs []fleet.Record, _ error) {
@@ -79,6 +81,13 @@ func (s *store) Nodes(context.Context) ([]fleet.Node, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.SortedFunc(maps.Values(s.nodes), func(a, b fleet.Node) int { return cmp.Compare(a.Name, b.Name) }), nil
+}
+
+// lose has writes of records fail, or not.
+func (s *store) lose(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.lost = err
 }
 
 // fail has writes fail, or not.

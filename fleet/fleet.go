@@ -60,6 +60,10 @@ type Node struct {
 	Tools       map[string]string `json:"tools,omitempty"`    // tool name to its folder on the machine
 	Offline     *OfflineCause     `json:"offline,omitempty"`  // a person or a monitor keeps it from taking work
 	Created     time.Time         `json:"created"`
+
+	// What the roster itself remembers of a node over a restart. Put does not change it.
+	Down *OfflineCause `json:"down,omitempty"` // a person had it disconnected: it is not connected before a Reconnect, or a new launcher
+	Used bool          `json:"used,omitempty"` // work was given to it, where its retention goes by that
 }
 
 // LauncherSpec names a kind of launcher and its settings.

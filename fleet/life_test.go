@@ -363,7 +363,7 @@ func TestHistory(t *testing.T) {
 func TestHistoryWaitsForTheStore(t *testing.T) {
 	watched(t, nil, func(w *world, m *machine) {
 		w.put(fleet.Node{Name: "a", Executors: 1})
-		w.store.fail(errors.New("disk full"))
+		w.store.lose(errors.New("disk full"))
 		w.ok(w.Disconnect(w.Context(), "a", fleet.ByUser("carol", "")))
 		time.Sleep(time.Minute)
 		rs, err := w.History(w.Context(), "a")
@@ -371,7 +371,7 @@ func TestHistoryWaitsForTheStore(t *testing.T) {
 		if got := told(rs); got != "online; offline: Disconnected by carol" {
 			t.Errorf("history: %s", got)
 		}
-		w.store.fail(nil)
+		w.store.lose(nil)
 		time.Sleep(time.Minute)
 		w.store.mu.Lock()
 		defer w.store.mu.Unlock()

@@ -13,6 +13,13 @@ type Retention interface {
 	Decide(now time.Time, s Occupation) Stay
 }
 
+// Counter is a Retention to which it matters that work was given to the node, over a restart of the controller too: the leases that
+// ended before it are counted by nobody. The roster keeps Node.Used for it.
+type Counter interface {
+	Retention
+	Counts()
+}
+
 // RetentionSpec names a kind of retention and its settings. fleet/retain makes a Retention of it.
 type RetentionSpec struct {
 	Kind   string            `json:"kind,omitempty"` // "" is always
@@ -28,7 +35,7 @@ type Occupation struct {
 	// WantedSince is since when work waits that this node could take and that no idle executor elsewhere will; zero when there
 	// is none.
 	WantedSince time.Time
-	Done        int // leases that ended on this node since it was made
+	Done        int // leases that ended on this node since it was made; for a Counter at least one when it was in use before a restart
 }
 
 // Stay is the answer of a retention strategy.

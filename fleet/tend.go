@@ -111,7 +111,7 @@ func (r *Roster) asks() (asks []Ask) {
 func (r *Roster) reach(e *entry) Reach {
 	failed := e.cause != nil && e.cause.Kind == CauseLaunch
 	switch {
-	case e.conn != nil || e.node.Offline != nil || e.down != nil:
+	case e.conn != nil || e.node.Offline != nil || e.node.Down != nil:
 		return Unwanted
 	case e.dialling && !failed:
 		return Coming
@@ -134,6 +134,7 @@ func (r *Roster) dials(n Node) bool {
 // decide has the retention of a node decide, and acts. It returns when to ask again.
 func (r *Roster) decide(e *entry, w Work) (again time.Time) {
 	now := time.Now()
+	w.Done = r.count(e, w)
 	stay := e.retention.Decide(now, Occupation{
 		Connected: e.conn != nil, Since: e.linked, Busy: w.Busy, IdleSince: w.IdleSince, WantedSince: w.WantedSince, Done: w.Done,
 	})
@@ -145,6 +146,41 @@ func (r *Roster) decide(e *entry, w Work) (again time.Time) {
 	}
 	r.obey(e, stay)
 	return stay.Again
+}
+
+// count is how many leases have ended on a node. Of one whose retention counts them, the first that is under way is kept in the Store, and
+// after a restart nothing more is known than that there was one. Work that never began on it was none.
+func (r *Roster) count(e *entry, w Work) int {
+	if _, counts := e.retention.(Counter); !counts {
+		return w.Done
+	}
+	if in := w.Busy > 0 || w.Done > 0 || e.used; in != e.node.Used && !e.marking {
+		e.marking = true
+		name, created := e.node.Name, e.node.Created
+		r.loops.Go(func() {
+			err := r.mark(name, created, in)
+			r.tell(func() { e.marking = false })
+			if err != nil && r.ctx.Err() == nil && !fault.Is(err, fault.NotFound) {
+				r.cfg.Log.Warn("a node for one build: that it has one is not kept, and forgotten at a restart", "node", name, "err", err)
+			}
+		})
+	}
+	if e.used && w.Busy == 0 {
+		return max(w.Done, 1)
+	}
+	return w.Done
+}
+
+// mark keeps whether a node was used.
+func (r *Roster) mark(name NodeName, created time.Time, used bool) error {
+	return r.edit(r.ctx, name, func(old *Node) (Node, error) {
+		if old == nil || !old.Created.Equal(created) {
+			return Node{}, fault.New(fault.NotFound, "it was removed")
+		}
+		n := *old
+		n.Used = used
+		return n, nil
+	}, func(*entry, Node) {})
 }
 
 // obey does what a retention has decided.
@@ -165,7 +201,7 @@ func (r *Roster) obey(e *entry, stay Stay) {
 		r.sendAway(e, stay.Cause)
 	case e.away != nil:
 		e.away = nil
-		if e.down == nil {
+		if e.node.Down == nil {
 			e.log.printf("Connecting: its retention strategy wants it online")
 			r.start(e)
 		}
@@ -223,7 +259,7 @@ func (r *Roster) retain(e *entry) {
 		e.refuse, e.summoned = nil, false
 		if e.away != nil {
 			e.away = nil
-			if e.down == nil {
+			if e.node.Down == nil {
 				r.start(e)
 			}
 		}

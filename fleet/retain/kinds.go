@@ -95,8 +95,12 @@ func (c cloud) Decide(now time.Time, s fleet.Occupation) fleet.Stay {
 	return stay
 }
 
-// once gives a node one lease.
+// once gives a node one lease, in all its life. It is a fleet.Counter.
 type once struct{ idle time.Duration }
+
+var _ fleet.Counter = once{}
+
+func (once) Counts() {}
 
 func (o once) Decide(now time.Time, s fleet.Occupation) fleet.Stay {
 	switch {

@@ -162,6 +162,7 @@ func Nodes(t *testing.T, open Opener) {
 	must(t, w.Nodes.PutNode(ctx, n))
 	must(t, w.Nodes.PutNode(ctx, fleet.Node{Name: "a"}))
 	n.Offline = &fleet.OfflineCause{Kind: "user", Text: "new disk", By: "alice", When: moment(1)}
+	n.Down, n.Used = &fleet.OfflineCause{Kind: "user", Text: "moved", By: "bob", When: moment(2)}, true
 	must(t, w.Nodes.PutNode(ctx, n))
 	wants(t, "bad name", w.Nodes.PutNode(ctx, fleet.Node{Name: "a/b"}), fault.Invalid)
 	w.reopen()
