@@ -2,7 +2,6 @@ package remote
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -173,7 +172,7 @@ func (m *machine) Unpack(ctx context.Context, l agent.Lease, root cas.Digest, di
 
 // early gives a stream that ended in good order before its last message a kind.
 func early(err error) error {
-	if errors.Is(err, io.EOF) {
+	if err == io.EOF {
 		return fault.New(fault.Internal, "the answer ended before it was complete")
 	}
 	return err

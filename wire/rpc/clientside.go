@@ -35,7 +35,8 @@ func (c client) translate(ctx context.Context, err error) error {
 	}
 	if ctx.Err() == nil && c.lost(err) {
 		if why := c.session.Err(); why != nil {
-			return fault.New(fault.Unavailable, "connection lost: %w", why)
+			// Not wrapped: the end of the connection is an io.EOF too, and must not pass for the end of a stream that is whole.
+			return fault.New(fault.Unavailable, "connection lost: %v", why)
 		}
 		return fault.New(fault.Unavailable, "connection lost: %w", FromStatus(err))
 	}

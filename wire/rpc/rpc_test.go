@@ -325,3 +325,27 @@ func BenchmarkRoundTrip(b *testing.B) {
 		}
 	}
 }
+
+// The far side closes the connection in good order while it answers: that is no end of the answer.
+func TestTheEndOfTheConnectionIsNoEndOfAStream(t *testing.T) {
+	far := &service{stream: func(s agentpb.Machine_FollowServer) error {
+		if err := s.SendHeader(nil); err != nil {
+			return err
+		}
+		<-s.Context().Done()
+		return s.Context().Err()
+	}}
+	near, fp := peers(t, nil, far, nil)
+	s, err := machine(near).Follow(t.Context(), &agentpb.FollowRequest{})
+	if err == nil {
+		_, err = s.Header() // the far side is in it
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	fp.Close()
+	<-near.Done()
+	if _, err := s.Recv(); !fault.Is(err, fault.Unavailable) || errors.Is(err, io.EOF) {
+		t.Errorf("%v (%v)", err, fault.Of(err))
+	}
+}
