@@ -119,3 +119,43 @@ func TestF22Drain(t *testing.T) {
 		t.Errorf("new work: %s %s", b.Result, b.Message)
 	}
 }
+
+// F22: an agent whose machine goes away ends what outlasts its drain, gives it back at once, and the work runs elsewhere; nothing of it is
+// alive by then. What can end in time does.
+func TestF22HandBack(t *testing.T) {
+	t.Parallel()
+	w := world.New(t, "--lease-ttl", "20m")
+	a := w.Join("a", "linux", "--executors", "2", "--drain", "3s", "--give-back")
+	dir := t.TempDir()
+	pid, gate := filepath.Join(dir, "pid"), filepath.Join(dir, "gate")
+	w.Job("long", "retry(count: 2, conditions: [agent()]) { node('linux') { sh '''if [ -e "+pid+" ]; then\n"+
+		"kill -0 $(cat "+pid+") 2>/dev/null && echo it lives still; echo again on $NODE_NAME\nelse\necho $$ > "+pid+"; echo running; exec sleep 3600\nfi''' } }")
+	w.Job("short", "node('linux') { sh 'echo running; while [ ! -e "+gate+" ]; do sleep 0.05; done' }")
+	w.Job("plain", "node('linux') { sh 'sleep 3600' }")
+	long, short := w.Build("long"), w.Build("short")
+	w.AwaitLog("long", long, "running\n")
+	w.AwaitLog("short", short, "running\n")
+	a.Signal(syscall.SIGTERM)
+	a.AwaitSaid("draining: no new work is taken")
+	if err := os.WriteFile(gate, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if b := w.Finish("short", short); b.Result != "SUCCESS" {
+		t.Errorf("short: %s %s %s\n%s", b.Result, b.CauseKind, b.Message, w.Log("short", short))
+	}
+	if code := a.ExitCode(); code != 0 {
+		t.Errorf("the agent ended with %d", code)
+	}
+	b := w.Join("b", "linux", "--drain", "1ms", "--give-back")
+	got, log := w.Finish("long", long), w.Log("long", long)
+	if got.Result != "SUCCESS" || !strings.Contains(log, "again on b\n") || strings.Contains(log, "it lives still") {
+		t.Errorf("long: %s %s %s\n%s", got.Result, got.CauseKind, got.Message, log)
+	}
+	// What may not run twice ends, and says that the agent was lost.
+	n := w.Build("plain")
+	w.AwaitLog("plain", n, "+ sleep 3600")
+	b.Signal(syscall.SIGTERM)
+	if got := w.Finish("plain", n); got.Result == "SUCCESS" || got.CauseKind != "LOST" || !strings.Contains(got.Message, "Agent b was lost") {
+		t.Errorf("plain: %s %s %q\n%s", got.Result, got.CauseKind, got.Message, w.Log("plain", n))
+	}
+}

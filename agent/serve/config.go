@@ -52,6 +52,8 @@ type Config struct {
 	Once  bool          // end when the first connection ends
 	Retry bool          // go on dialling also after a refusal that only a person can undo
 	Drain time.Duration // when asked to end, wait at most that long for open leases, taking no new ones; 0 does not wait
+	// GiveBack ends what still runs after Drain and lets the controller know, for a machine that goes away. Without it steps run on.
+	GiveBack bool
 
 	NoUpdate   bool          // stay with this program although the controller hands out another
 	UpdateWait time.Duration // how long the controller's agent may take to reach it, before this program goes on; 0 is one minute
@@ -105,6 +107,7 @@ func (c *Config) Bind(fs *flag.FlagSet, getenv func(string) string) error {
 	b.flag(&c.NoUpdate, "no-update", "stay with this program although the controller hands out another")
 	b.duration(&c.UpdateWait, "update-wait", "go back to this program when the controller's has not reached it within this `time`; default 1m")
 	b.duration(&c.Drain, "drain", "when asked to end, take no new work and wait at most this `time` for running work")
+	b.flag(&c.GiveBack, "give-back", "when asked to end, end also what still runs after --drain and give it back: for a machine that goes away")
 	return b.err
 }
 
@@ -189,6 +192,8 @@ func (c *Config) fill() error {
 		return fault.New(fault.Invalid, "--text is for --stdio")
 	case !c.Stdio && c.URL == "" && c.Direct == "":
 		return fault.New(fault.Invalid, "--url is missing: give the controller's address, or --stdio")
+	case c.GiveBack && c.Stdio:
+		return fault.New(fault.Invalid, "--give-back is for an agent that dials")
 	case c.Executors < 0:
 		return fault.New(fault.Invalid, "--executors %d: expected 0 or more", c.Executors)
 	case c.Mode != "" && c.Mode != "normal" && c.Mode != "exclusive":

@@ -21,6 +21,7 @@ type gate struct {
 	closing bool          // guarded by mu
 	opening int           // Open calls under way; guarded by mu
 	closed  chan struct{} // has a token after each Close and each Open under way
+	beats   chan struct{} // gets one for each heartbeat, once count was called; guarded by mu
 }
 
 func newGate(m agent.Machine) *gate { return &gate{Machine: m, closed: make(chan struct{}, 1)} }
@@ -59,6 +60,26 @@ func (g *gate) SyncTools(ctx context.Context, r agent.ToolsRequest) (agent.Tools
 	return keeper.SyncTools(ctx, r)
 }
 
+// count returns a channel that gets something for each of the controller's heartbeats from now on.
+func (g *gate) count() <-chan struct{} {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.beats = make(chan struct{}, 2)
+	return g.beats
+}
+
+// Renew passes on, and tells who counts.
+func (g *gate) Renew(ctx context.Context, held []agent.Lease, answered agent.Heard) ([]agent.Lease, agent.Heard, agent.Vitals, error) {
+	open, heard, feels, err := g.Machine.Renew(ctx, held, answered)
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	select {
+	case g.beats <- struct{}{}:
+	default: // nobody counts, or enough were counted
+	}
+	return open, heard, feels, err
+}
+
 func (g *gate) tell() {
 	select {
 	case g.closed <- struct{}{}:
@@ -93,7 +114,7 @@ func (g *gate) drain(limit time.Duration, leave func(context.Context, time.Durat
 		case <-lost:
 			return false
 		case <-ctx.Done():
-			log.Warn("ending although leases are open: their steps run on", "waited", limit)
+			log.Warn("ending although leases are open", "waited", limit)
 			return false
 		}
 	}

@@ -87,7 +87,11 @@ func (a *program) run(ctx context.Context) (err error) {
 	if a.instance, err = instance(ctx, a.gate); err != nil {
 		return err
 	}
-	return a.keepDialling(ctx)
+	err = a.keepDialling(ctx)
+	if a.cfg.GiveBack && ctx.Err() != nil {
+		a.giveBack(ctx)
+	}
+	return err
 }
 
 // instance names this process among all that could use the credential.
