@@ -1,6 +1,6 @@
 // Package agenttest is the conformance suite of agent.Machine: what every Machine promises, with real processes and files.
 //
-// An implementation's test calls Run. The suite speaks sh, so it skips on machines without one. It leaves to the
+// An implementation's test calls Run. The suite speaks sh, and batch files to a machine that has no sh. It leaves to the
 // implementation's own tests what only they can see: processes left over, crashes at chosen points, limits.
 package agenttest
 
@@ -21,6 +21,11 @@ type Options struct {
 	// Restart makes the program behind m go away without warning and come back over the same folder, and returns the
 	// Machine that reaches it then (m itself when it reconnects by itself). Nil leaves the restart tests out.
 	Restart func(t *testing.T, m agent.Machine) agent.Machine
+	// Tool is the program whose main calls MaybeTool, for batch files, which can neither wait nor count. "" leaves out machines
+	// without sh.
+	Tool string
+	// NoTerm says why a step cannot be asked to end on the machine, only be killed. "" is that it can.
+	NoTerm string
 	// Patience bounds the wait for one event; 0 is 30 s.
 	Patience time.Duration
 }
@@ -98,8 +103,9 @@ func Run(t *testing.T, open func(t *testing.T) agent.Machine, o Options) {
 			if err != nil {
 				t.Fatalf("Describe: %v", err)
 			}
-			if !has(d.Shells, "sh") {
-				t.Skip("the machine has no sh")
+			b.bat = !has(d.Shells, "sh")
+			if b.bat && (o.Tool == "" || !has(d.Shells, "bat")) {
+				t.Skip("the machine has no sh, and there is no Tool for batch files")
 			}
 			b.root = d.Root
 			t.Cleanup(b.closeAll)
@@ -123,6 +129,7 @@ type bench struct {
 	m      agent.Machine
 	o      Options
 	root   string
+	bat    bool // scripts are batch files
 	leases []agent.Lease
 }
 
@@ -168,10 +175,10 @@ func (b *bench) start(r agent.StartRequest) {
 	}
 }
 
-// script starts a shell script as a step.
-func (b *bench) script(l agent.Lease, s agent.StepID, text string) {
+// script starts a script as a step.
+func (b *bench) script(l agent.Lease, s agent.StepID, t text) {
 	b.Helper()
-	b.start(agent.StartRequest{Lease: l, Step: s, Script: []byte(text)})
+	b.start(b.with(t, agent.StartRequest{Lease: l, Step: s}))
 }
 
 // wait follows a step to its end and returns its output. It checks that offsets have no gap.
@@ -201,13 +208,13 @@ func (b *bench) waitFrom(l agent.Lease, s agent.StepID, offset int64) (string, a
 	if !e.Lost && e.Output != next && offset <= e.Output {
 		b.Errorf("step %q: Exit.Output is %d, but %d bytes were handed out", s, e.Output, next)
 	}
-	return buf.String(), e
+	return b.plain(buf.Bytes()), e
 }
 
 // run is script and wait, of a step that must end with code 0.
-func (b *bench) run(l agent.Lease, s agent.StepID, text string) string {
+func (b *bench) run(l agent.Lease, s agent.StepID, t text) string {
 	b.Helper()
-	b.script(l, s, "#!/bin/sh\n"+text)
+	b.script(l, s, text{"#!/bin/sh\n" + t.sh, t.bat})
 	out, e := b.wait(l, s)
 	if e.Code != 0 || e.Lost {
 		b.Fatalf("step %q ended with %+v and printed %q", s, e, out)
@@ -217,6 +224,7 @@ func (b *bench) run(l agent.Lease, s agent.StepID, text string) string {
 
 // tail follows a step in the background.
 type tail struct {
+	b    *bench
 	mu   sync.Mutex
 	buf  bytes.Buffer
 	grew chan struct{} // a token after each piece
@@ -226,7 +234,7 @@ type tail struct {
 }
 
 func (b *bench) tail(l agent.Lease, s agent.StepID) *tail {
-	t := &tail{grew: make(chan struct{}, 1), done: make(chan struct{})}
+	t := &tail{b: b, grew: make(chan struct{}, 1), done: make(chan struct{})}
 	ctx, m := b.ctx(), b.m
 	go func() {
 		defer close(t.done)
@@ -247,7 +255,7 @@ func (b *bench) tail(l agent.Lease, s agent.StepID) *tail {
 func (t *tail) text() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.buf.String()
+	return t.b.plain(t.buf.Bytes())
 }
 
 // until waits until the step has printed want.

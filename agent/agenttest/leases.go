@@ -50,7 +50,7 @@ func workspaceSuffix(b *bench) {
 	if w1.Home == w2.Home {
 		b.Error("two leases share a home")
 	}
-	b.run(l2, "mark", "echo two > mark")
+	b.run(l2, "mark", text{"echo two > mark", "echo two> mark"})
 	for _, l := range []agent.Lease{l2, l1} {
 		if err := b.m.Close(b.ctx(), l); err != nil {
 			b.Fatal(err)
@@ -61,7 +61,7 @@ func workspaceSuffix(b *bench) {
 	if w4.Path != w1.Path || w5.Path != w2.Path {
 		b.Errorf("freed workspaces were not taken lowest first: %q, %q", w4.Path, w5.Path)
 	}
-	if got, err := b.m.ReadFile(b.ctx(), l5, "mark", 0); err != nil || string(got) != "two\n" {
+	if got, err := b.m.ReadFile(b.ctx(), l5, "mark", 0); err != nil || b.plain(got) != "two\n" {
 		b.Errorf("the workspace did not keep its files: %q, %v", got, err)
 	}
 }
@@ -76,7 +76,7 @@ func workspaceCustom(b *bench) {
 	if w.Path != abs {
 		b.Errorf("absolute custom workspace %q, want %q", w.Path, abs)
 	}
-	if got := b.run(l, "pwd", "pwd -P"); strings.TrimSpace(got) != realpath(abs) {
+	if got := b.run(l, "pwd", text{"pwd -P", "cd"}); strings.TrimSpace(got) != realpath(abs) {
 		b.Errorf("the step ran in %q", got)
 	}
 	_, w2 := b.open(agent.OpenRequest{Workspace: abs})
@@ -129,7 +129,7 @@ func fencing(b *bench) {
 	one := agent.Lease{Item: b.Name(), Epoch: 1}
 	two := agent.Lease{Item: b.Name(), Epoch: 2}
 	_, w1 := b.open(agent.OpenRequest{Lease: one, Job: "app"})
-	b.script(one, "s", "trap '' TERM; echo up; sleep 600 & wait; wait; sleep 600")
+	b.script(one, "s", text{"trap '' TERM; echo up; sleep 600 & wait; wait; sleep 600", stubborn().bat})
 	f := b.tail(one, "s")
 	b.until(f, "up")
 	_, w2 := b.open(agent.OpenRequest{Lease: two, Job: "app"})
@@ -150,12 +150,12 @@ func fencing(b *bench) {
 	b.wantKind("Close with a lower epoch", b.m.Close(b.ctx(), one), fault.Stale)
 	_, err = b.m.Stat(b.ctx(), two, "stale")
 	b.wantKind("what a stale call would have written", err, fault.NotFound)
-	b.run(two, "s", "echo the lease of epoch 2 lives")
+	b.run(two, "s", both("echo the lease of epoch 2 lives"))
 }
 
 func closeTwiceAndUnknown(b *bench) {
 	l, w := b.open(agent.OpenRequest{})
-	b.run(l, "s", "echo x > \"$TMPDIR/left\"; echo y > \"$HOME/left\"")
+	b.run(l, "s", text{"echo x > \"$TMPDIR/left\"; echo y > \"$HOME/left\"", "echo x> \"%TMPDIR%\\left\"\necho y> \"%HOME%\\left\""})
 	for range 2 {
 		if err := b.m.Close(b.ctx(), l); err != nil {
 			b.Errorf("Close: %v", err)
@@ -173,7 +173,7 @@ func closeTwiceAndUnknown(b *bench) {
 	if w2.Path != w.Path {
 		b.Errorf("the freed workspace is %q, the next lease got %q", w.Path, w2.Path)
 	}
-	if out := b.run(l2, "s", `ls -A "$TMPDIR" "$HOME" | grep left || true`); out != "" {
+	if out := b.run(l2, "s", text{`ls -A "$TMPDIR" "$HOME" | grep left || true`, `for %%f in ("%TMPDIR%\left" "%HOME%\left") do if exist %%f echo %%f`}); out != "" {
 		b.Errorf("the next lease finds %q in its HOME or TMPDIR", out)
 	}
 }
@@ -226,7 +226,7 @@ func vitals(b *bench) {
 func killPolicy(b *bench) {
 	const ttl = 1500 * time.Millisecond
 	l, _ := b.open(agent.OpenRequest{Policy: agent.Kill, TTL: ttl})
-	b.script(l, "s", "echo up; sleep 600")
+	b.script(l, "s", sleeper())
 	f := b.tail(l, "s")
 	b.until(f, "up")
 	begun, answered := time.Now(), b.renew(l, 0)
@@ -279,10 +279,11 @@ func lateRenews(b *bench) {
 		"before any":        func(agent.Heard) agent.Heard { return -1 },
 	} {
 		b.Run(name, func(t *testing.T) {
-			b := &bench{T: t, m: b.m, o: b.o, root: b.root}
+			t.Parallel()
+			b := &bench{T: t, m: b.m, o: b.o, root: b.root, bat: b.bat}
 			t.Cleanup(b.closeAll)
 			l, _ := b.open(agent.OpenRequest{Policy: agent.Kill, TTL: time.Second})
-			b.script(l, "s", "echo up; sleep 600")
+			b.script(l, "s", sleeper())
 			f := b.tail(l, "s")
 			b.until(f, "up")
 			answered := from(b.renew(l, 0))
@@ -307,7 +308,7 @@ func lateRenews(b *bench) {
 
 func holdPolicy(b *bench) {
 	l, _ := b.open(agent.OpenRequest{Policy: agent.Hold, TTL: 50 * time.Millisecond})
-	b.script(l, "s", "#!/bin/sh\nsleep 1; echo lived")
+	b.script(l, "s", text{"#!/bin/sh\nsleep 1; echo lived", "TOOL sleep 1\necho lived"})
 	if out, e := b.wait(l, "s"); e.Code != 0 || out != "lived\n" {
 		b.Errorf("a Hold lease without Renew: %q, %+v", out, e)
 	}

@@ -22,7 +22,8 @@ func (b *bench) needRestart() {
 func restartInAStep(b *bench) {
 	b.needRestart()
 	l, w := b.open(agent.OpenRequest{Job: "app"})
-	r := agent.StartRequest{Lease: l, Step: "s", Script: []byte("#!/bin/sh\necho ran >> runs; for i in $(seq 1 500); do echo $i; test $i != 250 || while ! test -e go; do sleep 0.02; done; done")}
+	r := b.with(text{"#!/bin/sh\necho ran >> runs; for i in $(seq 1 500); do echo $i; test $i != 250 || while ! test -e go; do sleep 0.02; done; done",
+		"echo ran>> runs\nTOOL lines 1 250\nTOOL until go\nTOOL lines 251 500"}, agent.StartRequest{Lease: l, Step: "s"})
 	b.start(r)
 	f := b.tail(l, "s")
 	b.until(f, "\n250\n")
@@ -44,7 +45,7 @@ func restartInAStep(b *bench) {
 	if out != numbered(1, 500) || e.Code != 0 || e.Lost {
 		b.Errorf("%d bytes, %+v; want lines 1 to 500 once, in order", len(out), e)
 	}
-	if runs, err := b.m.ReadFile(b.ctx(), l, "runs", 0); err != nil || string(runs) != "ran\n" {
+	if runs, err := b.m.ReadFile(b.ctx(), l, "runs", 0); err != nil || b.plain(runs) != "ran\n" {
 		b.Errorf("the step ran as %q, %v", runs, err)
 	}
 }
@@ -52,19 +53,19 @@ func restartInAStep(b *bench) {
 func restartAfterTheEnd(b *bench) {
 	b.needRestart()
 	l, _ := b.open(agent.OpenRequest{})
-	b.start(agent.StartRequest{Lease: l, Step: "s", Script: []byte("#!/bin/sh\necho kept; echo out >&2; exit 5"), Capture: true})
+	b.start(b.with(text{"#!/bin/sh\necho kept; echo out >&2; exit 5", "echo kept\n>&2 echo out\nexit /b 5"}, agent.StartRequest{Lease: l, Step: "s", Capture: true}))
 	b.wait(l, "s")
-	b.run(l, "gone", "true")
+	b.run(l, "gone", text{"true", "rem"})
 	if err := b.m.Forget(b.ctx(), l, "gone"); err != nil {
 		b.Fatal(err)
 	}
 	b.restart()
 	out, e := b.wait(l, "s")
-	if out != "out\n" || e.Code != 5 || e.Lost || string(e.Stdout) != "kept\n" {
+	if out != "out\n" || e.Code != 5 || e.Lost || b.plain(e.Stdout) != "kept\n" {
 		b.Errorf("%q, %+v", out, e)
 	}
 	b.wantKind("Start of a step forgotten before the restart", b.m.Start(b.ctx(), agent.StartRequest{Lease: l, Step: "gone", Argv: []string{"true"}}), fault.Conflict)
-	b.run(l, "next", "echo the lease goes on")
+	b.run(l, "next", both("echo the lease goes on"))
 }
 
 func restartKeepsFences(b *bench) {

@@ -92,11 +92,7 @@ type child struct {
 
 func fork(t testing.TB, root string) *child {
 	t.Helper()
-	exe, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command(exe)
+	cmd := exec.Command(executable(t))
 	cmd.Env = append(os.Environ(), agentRoot+"="+root)
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()

@@ -34,7 +34,7 @@ func (h *Host) command(r agent.StartRequest) (argv []string, ext string, err err
 	}
 	switch name {
 	case "bat":
-		return []string{"cmd.exe", "/d", "/c"}, ".bat", nil
+		return []string{"cmd.exe", "/d", "/s", "/c"}, ".bat", nil
 	case "powershell", "pwsh":
 		return []string{name, "-NoProfile", "-NonInteractive", "-ExecutionPolicy", "Bypass", "-File"}, ".ps1", nil
 	}
@@ -62,10 +62,10 @@ func shebang(script []byte) ([]string, bool) {
 	return []string{program}, true
 }
 
-// variable returns the value of name in an environment list.
+// variable returns the value of name, which is in capitals, in an environment list.
 func variable(env []string, name string) string {
 	for _, v := range env {
-		if value, ok := strings.CutPrefix(v, name+"="); ok {
+		if n, value, _ := strings.Cut(v, "="); foldName(n) == name {
 			return value
 		}
 	}

@@ -57,8 +57,7 @@ func openFences(path string) (*fences, error) {
 		}
 	}
 	f.torn = len(text) > 0 && text[len(text)-1] != '\n'
-	f.file, err = os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
-	return f, err
+	return f, f.reopen()
 }
 
 func (f *fences) note(e fence) {
@@ -88,6 +87,9 @@ func (f *fences) raise(e fence) error {
 		return err
 	}
 	line = append(line, '\n')
+	if err := f.reopen(); err != nil {
+		return fmt.Errorf("write fence: %w", err)
+	}
 	if f.torn {
 		line = append([]byte{'\n'}, line...)
 	}
@@ -107,7 +109,7 @@ func (f *fences) raise(e fence) error {
 func (f *fences) rewrite() error {
 	surplus := len(f.last) - maxFences
 	var text bytes.Buffer
-	kept := f.order[:0]
+	var kept []string
 	for _, item := range f.order {
 		e := f.last[item]
 		if surplus > 0 && e.Closed {
@@ -123,20 +125,24 @@ func (f *fences) rewrite() error {
 		text.WriteByte('\n')
 		kept = append(kept, item)
 	}
-	if err := writeWhole(f.path, text.Bytes()); err != nil {
-		return err
+	var errs []error
+	if f.file != nil {
+		errs = append(errs, f.file.Close()) // Windows replaces no file that is open
+		f.file = nil
 	}
-	file, err := os.OpenFile(f.path, os.O_WRONLY|os.O_APPEND, 0o600)
-	if err != nil {
-		return err
+	err := writeWhole(f.path, text.Bytes())
+	if err == nil {
+		f.order, f.lines, f.torn = kept, len(kept), false
 	}
-	f.order, f.lines = kept, len(kept)
-	old := f.file
-	f.file = file
-	if old != nil {
-		return old.Close()
+	return errors.Join(append(errs, err, f.reopen())...)
+}
+
+// reopen opens the file unless it is open.
+func (f *fences) reopen() (err error) {
+	if f.file == nil {
+		f.file, err = os.OpenFile(f.path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
 	}
-	return nil
+	return err
 }
 
 func (f *fences) close() error {

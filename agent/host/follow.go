@@ -59,7 +59,7 @@ func (l *lease) reader(s agent.StepID, offset int64) (*follower, error) {
 	}
 	f := &follower{l: l, st: st, slot: st.slot, file: st.slot.file, at: offset}
 	if st.Capture {
-		f.stdout, err = os.Open(l.stdout(st))
+		f.stdout, err = shim.OpenShared(l.stdout(st), false)
 	}
 	if err == nil {
 		err = f.checkOffset()

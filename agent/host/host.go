@@ -7,7 +7,7 @@
 //	ROOT/.outwork/fences          the highest epoch seen of each item
 //	ROOT/.outwork/lease/KEY/      one open lease: lease.json, home/, forgotten, for each step a file N.step (its claim, exit
 //	                                and output) and, when captured, KEY.stdout
-//	ROOT/.outwork/run/ID          the shims' sockets
+//	ROOT/.outwork/run/ID          the shims' sockets, or where they are to be reached
 //	ROOT/.outwork/tools           states of the folder of tools; ROOT/tools leads to the newest
 //	ROOT/.outwork/spare, trash    blank folders for the next leases; what could not be removed at once
 //
@@ -148,7 +148,10 @@ func New(cfg Config) (*Host, error) {
 	if err := os.MkdirAll(filepath.Join(cfg.Root, "workspace"), 0o755); err != nil {
 		return nil, fmt.Errorf("agent folder: %w", err)
 	}
-	for _, dir := range []string{h.own(), h.own("lease"), h.own("run"), h.own("trash")} {
+	if err := shim.MakePrivate(h.own()); err != nil {
+		return nil, fmt.Errorf("agent folder: keep other users out of %s: %w", h.own(), err)
+	}
+	for _, dir := range []string{h.own("lease"), h.own("run"), h.own("trash")} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return nil, fmt.Errorf("agent folder: %w", err)
 		}
@@ -218,6 +221,9 @@ func (h *Host) shutdown() {
 	h.ending.Unlock()
 	h.pool.shutdown()
 	h.wg.Wait()
+	for _, l := range h.open() {
+		l.letGo()
+	}
 	_ = h.pool.log.Close()
 	if err := h.fences.close(); err != nil {
 		h.log.Error("close fences", "err", err)

@@ -17,6 +17,8 @@ import (
 
 func TestMain(m *testing.M) {
 	host.MaybeShim()
+	agenttest.MaybeTool()
+	maybeHolder()
 	maybeAgent()
 	goleak.VerifyTestMain(m)
 }
@@ -38,7 +40,7 @@ func launch(t testing.TB, cfg host.Config) *program {
 		cfg.Log = slog.New(slog.NewTextHandler(t.Output(), nil))
 	}
 	if cfg.Environ == nil {
-		cfg.Environ = []string{"PATH=" + os.Getenv("PATH"), "LANG=C"}
+		cfg.Environ = environ()
 	}
 	h, err := host.New(cfg)
 	if err != nil {
@@ -49,6 +51,16 @@ func launch(t testing.TB, cfg host.Config) *program {
 	go func() { p.done <- h.Run(ctx) }()
 	t.Cleanup(func() { p.end(t) })
 	return p
+}
+
+// executable is this test's program.
+func executable(t testing.TB) string {
+	t.Helper()
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return exe
 }
 
 // end lets the Host go; what runs goes on.
@@ -93,7 +105,7 @@ func TestMachine(t *testing.T) {
 	store := memory.New(memory.Config{})
 	agenttest.Run(t, func(t *testing.T) agent.Machine {
 		return launch(t, host.Config{Root: t.TempDir(), CAS: store, CloseGrace: 300 * time.Millisecond})
-	}, agenttest.Options{Restart: func(t *testing.T, m agent.Machine) agent.Machine {
+	}, agenttest.Options{Tool: executable(t), NoTerm: noTerm(), Restart: func(t *testing.T, m agent.Machine) agent.Machine {
 		return m.(*program).restart(t)
 	}})
 }

@@ -66,7 +66,7 @@ func (l *lease) open(s *slot) error {
 	if s.file != nil {
 		return nil
 	}
-	f, err := os.OpenFile(s.path, os.O_RDWR, 0)
+	f, err := shim.OpenShared(s.path, true)
 	if err == nil {
 		s.file = f
 		l.opened++
@@ -130,6 +130,27 @@ func (l *lease) destroy(s *slot) error {
 	return err
 }
 
+// letGo closes the lease's files when its Host ends: where files that are open cannot be removed, the next one must be able to.
+func (l *lease) letGo() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	slots := l.blank
+	for _, st := range l.steps {
+		if st.slot != nil {
+			slots = append(slots, st.slot)
+		}
+	}
+	for _, s := range slots {
+		if s.gone = true; s.readers == 0 {
+			l.shut(s)
+		}
+	}
+	if l.graves != nil {
+		_ = l.graves.Close() // each line was written at once
+		l.graves = nil
+	}
+}
+
 // exit reads a step's exit from its file, and record puts it there. Call them with l.mu held.
 func (l *lease) exit(st *step) (shim.Exit, error) {
 	if err := l.open(st.slot); err != nil {
@@ -157,7 +178,10 @@ func (l *lease) loadSlot(path string) error {
 	}
 	var c claim
 	if err := shim.ReadClaim(s.file, &c); err != nil || c.Step == "" || l.steps[c.Step] != nil {
-		return l.destroy(s) // blank, being claimed or forgotten when that agent ended
+		if err := l.destroy(s); err != nil { // blank, being claimed or forgotten when that agent ended
+			l.h.log.Warn("remove a step's file that nobody claims", "file", path, "err", err)
+		}
+		return nil
 	}
 	st := l.newStep(c)
 	st.slot = s

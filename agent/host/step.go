@@ -166,19 +166,21 @@ func (l *lease) prepare(r agent.StartRequest, st *step) (*shim.Start, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
 	}
+	var line string
 	if r.Script != nil {
 		st.Script = l.takeScript(ext)
 		script := filepath.Join(l.work.Tmp, st.Script)
-		if err := l.writeScript(script, r.Script); err != nil {
+		if err := l.writeScript(script, scriptText(ext, r.Script)); err != nil {
 			return nil, err
 		}
+		line = commandLine(argv, script)
 		argv = append(argv, script)
 	}
 	limit := r.MaxOutput
 	if limit == 0 {
 		limit = l.h.cfg.MaxOutput
 	}
-	m := &shim.Start{Argv: argv, Dir: dir, Limit: limit}
+	m := &shim.Start{Argv: argv, Line: line, Dir: dir, Limit: limit}
 	var path string
 	m.Env, m.Over, path = l.environ(r.Env, dir, st.key)
 	m.Path = l.program(argv[0], dir, path, r.Script != nil)

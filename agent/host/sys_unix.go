@@ -39,6 +39,12 @@ func lookPath(name, dir, path string) string {
 // there reports whether a program that lookPath found is still there.
 func there(path string) bool { return unix.Access(path, unix.X_OK) == nil }
 
+// commandLine is "": a program is started with its arguments here.
+func commandLine([]string, string) string { return "" }
+
+// scriptText is a script as its interpreter can read it.
+func scriptText(_ string, text []byte) []byte { return text }
+
 func isFull(err error) bool {
 	return errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT)
 }

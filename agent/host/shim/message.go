@@ -1,7 +1,8 @@
 // Package shim is the small process that owns the process tree of one lease's steps and outlives the agent.
 //
 // The agent starts its own binary again in a session of its own; Main recognises that and never returns. The shim listens on
-// a unix socket and serves one agent connection at a time: a new connection replaces the old one, and nothing that runs
+// a unix socket (on Windows: a port of the loopback interface, where both sides prove by TLS that they hold a key which only the
+// owner can read) and serves one agent connection at a time: a new connection replaces the old one, and nothing that runs
 // depends on any. It serves one lease, then (when it can prove that no process is left) it is free for the next.
 //
 //	idle ──Lease──▶ leased ──Close──▶ closing ──no process left──▶ idle ──the agent leaves, or Quit──▶ (gone)
@@ -74,6 +75,7 @@ type Start struct {
 	File    string   `json:"file"` // the step's file (MakeStepFile)
 	Path    string   `json:"path"` // of the program; no PATH lookup is done
 	Argv    []string `json:"argv"`
+	Line    string   `json:"line,omitempty"` // on Windows, the command line, where it is not that of Argv
 	Dir     string   `json:"dir"`
 	Env     []string `json:"env"`
 	Over    bool     `json:"over,omitempty"`    // Env is laid over that of the lease

@@ -330,7 +330,7 @@ func (r *running) writeExit(e Exit) error {
 	if r.spool != nil {
 		return WriteExit(r.spool.file, e)
 	}
-	f, err := os.OpenFile(r.start.File, os.O_RDWR, 0)
+	f, err := OpenShared(r.start.File, true)
 	if err != nil {
 		return err
 	}

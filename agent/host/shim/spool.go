@@ -25,7 +25,7 @@ type spool struct {
 
 // newSpool keeps output in a file that is there, from the byte at start on. The caller closes it.
 func newSpool(path string, start, limit int64, grown func(int64)) (*spool, error) {
-	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	f, err := OpenShared(path, true)
 	if err != nil {
 		return nil, err
 	}

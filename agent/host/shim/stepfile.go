@@ -41,7 +41,7 @@ func MakeStepFile(path string, claim any) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	f, err := makeShared(path)
 	if err != nil {
 		return nil, err
 	}
