@@ -60,7 +60,7 @@ func TestAddingWhatCannotBeReached(t *testing.T) {
 	f := servertest.New(t)
 	s, _ := nodeShell(t, f)
 	s.fails(exitUnavailable, "exit status 3", "node", "add", "broken", "--command", "echo no agent here >&2; exit 3")
-	s.fails(exitUnavailable, "link", "node", "doctor", "broken")
+	s.fails(exitUnavailable, "it wrote: no agent here", "node", "doctor", "broken")
 	s.fails(exitUsage, "one of them", "node", "add", "x", "--command", "a", "--ssh", "b")
 	s.fails(exitUsage, "--ssh", "node", "add", "x", "--key", "k")
 	s.fails(exitUsage, "launcher.config.key", "node", "add", "x", "--ssh", "ci@localhost:2222")

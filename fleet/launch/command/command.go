@@ -35,10 +35,13 @@ type Config struct {
 }
 
 // Launcher runs commands. All methods may be called concurrently.
-type Launcher struct{ cfg Config }
+type Launcher struct {
+	cfg   Config
+	turns turns
+}
 
 // New returns a Launcher.
-func New(c Config) *Launcher { return &Launcher{c} }
+func New(c Config) *Launcher { return &Launcher{cfg: c} }
 
 // Check says what is wrong with the settings of n. fault.Invalid.
 func (l *Launcher) Check(n fleet.Node) error {
@@ -55,9 +58,14 @@ func (l *Launcher) Launch(ctx context.Context, n fleet.Node, log io.Writer) (wir
 	if err != nil {
 		return nil, err
 	}
+	done, _, err := l.turns.take(ctx, n.Name)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
 	link, err := l.launch(ctx, n, s, log)
 	if err == nil {
-		return link, nil
+		return &held{link, l.turns.runs(n.Name, link.Peer())}, nil
 	}
 	if ctx.Err() != nil {
 		err = context.Cause(ctx)

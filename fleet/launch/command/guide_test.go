@@ -41,7 +41,7 @@ func TestGuide(t *testing.T) {
 			t.Errorf("%s: %v", block[1], err)
 		}
 	}
-	env := strings.Join((&Launcher{Config{URL: "u", Download: "d"}}).environ(fleet.Node{Name: "n", RemoteRoot: "r"}, settings{}), "\n")
+	env := strings.Join((&Launcher{cfg: Config{URL: "u", Download: "d"}}).environ(fleet.Node{Name: "n", RemoteRoot: "r"}, settings{}), "\n")
 	for _, name := range regexp.MustCompile("`((?:OUTWORK|JENKINS|HUDSON|NODE|WORKSPACE)[A-Z_]*[A-Z])`").FindAllStringSubmatch(guide, -1) {
 		if !strings.Contains(env, "\n"+name[1]+"=") {
 			t.Errorf("the guide promises the variable %s, which is not set", name[1])
