@@ -48,8 +48,7 @@ func (s *site) login(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	d.Problem = err.Error()
-	w.WriteHeader(status)
-	if err := s.show(w, r, "login", view{Title: "Log in", Data: d}); err != nil {
+	if err := s.showAs(w, r, status, "login", view{Title: "Log in", Data: d}); err != nil {
 		s.Log.Error("login page", "error", err)
 	}
 }

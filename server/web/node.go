@@ -6,15 +6,10 @@ import (
 	"maps"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/outwork-build/outwork/fleet"
-	"github.com/outwork-build/outwork/fleet/label"
-	"github.com/outwork-build/outwork/internal/fault"
-	"github.com/outwork-build/outwork/queue"
-	"github.com/outwork-build/outwork/server/auth"
 )
 
 // gauge is a monitor with a small graph of what it saw.
@@ -32,30 +27,21 @@ type nodePage struct {
 	Gauges   []gauge
 	Records  []fleet.Record
 	Log      string
-	Edit     bool // the form of its configuration is open
-	Labels   string
-	Env      string
-	Tools    string
-	Launcher string
+	Owner    string // the file that looks after it
+	Env      []pairRow
+	Tools    []pairRow
+	Stays    string // when it is connected, in words; "" is always
+	Limits   []string
 }
 
 func (s *site) node(w http.ResponseWriter, r *http.Request) error {
-	name := fleet.NodeName(r.PathValue("node"))
-	st, ok := s.Fleet.Node(name)
-	if !ok {
-		return fault.New(fault.NotFound, "there is no node %q", name)
+	st, err := s.existing(r)
+	if err != nil {
+		return err
 	}
-	var busy []queue.ItemStatus
-	for _, it := range s.Queue.Snapshot() {
-		if it.Grant != nil && it.Grant.Node == name {
-			busy = append(busy, it)
-		}
-	}
-	slices.SortFunc(busy, func(a, b queue.ItemStatus) int { return a.Grant.Executor - b.Grant.Executor })
-	n := st.Node
-	p := nodePage{Node: newRow(st, busy), Launches: s.Fleet.Launches(n), Edit: r.URL.Query().Has("edit"), Labels: label.FormatLabels(n.Labels), Env: pairs(n.Env), Tools: pairs(n.Tools),
-		Launcher: pairs(n.Launcher.Config)}
-	var err error
+	n, name := st.Node, st.Node.Name
+	p := nodePage{Node: newRow(st, s.running(name)), Launches: s.Fleet.Launches(n), Env: pairRows(n.Env), Tools: pairRows(n.Tools), Stays: stays(n.Retention), Limits: limitWords(n.Monitors)}
+	p.Owner, _ = s.Owner(name)
 	if p.Gauges, err = s.gauges(st); err != nil {
 		return err
 	}
@@ -69,6 +55,53 @@ func (s *site) node(w http.ResponseWriter, r *http.Request) error {
 	}
 	p.Log = lastLines(string(text), 300)
 	return s.show(w, r, "node", view{Title: string(name), Section: "nodes", Topics: "nodes queue", Data: p})
+}
+
+// pairRows lists a map by name.
+func pairRows(m map[string]string) (rows []pairRow) {
+	for _, k := range slices.Sorted(maps.Keys(m)) {
+		rows = append(rows, pairRow{k, m[k]})
+	}
+	return rows
+}
+
+// stays says how long a node stays connected, if not always.
+func stays(r fleet.RetentionSpec) string {
+	if r.Kind == "" || r.Kind == "always" {
+		return ""
+	}
+	k, _ := kindOf(retentionKinds(), r.Kind)
+	var with []string
+	for _, s := range pairRows(r.Config) {
+		title := s.Name
+		if x := k.setting(s.Name); x != nil {
+			title = lower(x.Label)
+		}
+		with = append(with, title+" "+s.Value)
+	}
+	if len(with) == 0 {
+		return lower(k.Title)
+	}
+	return lower(k.Title) + ": " + strings.Join(with, ", ")
+}
+
+// limitWords says which limits differ on a node.
+func limitWords(all map[string]fleet.Limit) (words []string) {
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		l := all[name]
+		w := name
+		if l.Action != "" {
+			w += ": " + string(l.Action)
+		}
+		if l.Bad != 0 {
+			w += ", bad at " + limitText(name, l.Bad)
+		}
+		if l.Warn != 0 {
+			w += ", warning at " + limitText(name, l.Warn)
+		}
+		words = append(words, w)
+	}
+	return words
 }
 
 func lastLines(text string, count int) string {
@@ -98,119 +131,6 @@ func (s *site) gauges(st fleet.Status) (gs []gauge, err error) {
 		gs = append(gs, gauge{Name: "load", Level: "good", Text: fmt.Sprintf("%.2f on %d CPUs", st.Vitals.Load, st.Vitals.CPUs), Graph: sparkline(ps, since, s.Now())})
 	}
 	return gs, err
-}
-
-const (
-	graphWidth  = 220
-	graphHeight = 34
-)
-
-// sparkline draws points between two times: the average as a line, least to most as a band. Where there was no sample for long
-// the line is broken. No points draw nothing.
-func sparkline(ps []fleet.Point, since, now time.Time) template.HTML {
-	if len(ps) == 0 {
-		return ""
-	}
-	if first := ps[0].At; first.After(since) { // what is younger than a day fills the width
-		since = first
-	}
-	low, high := ps[0].Min, ps[0].Max
-	for _, p := range ps {
-		low, high = min(low, p.Min), max(high, p.Max)
-	}
-	x := func(t time.Time) float64 {
-		return 1 + (graphWidth-2)*float64(t.Sub(since))/float64(max(now.Sub(since), time.Minute))
-	}
-	y := func(v float64) float64 {
-		if high == low {
-			return graphHeight / 2
-		}
-		return 2 + (graphHeight-4)*(high-v)/(high-low)
-	}
-	var line, band, back strings.Builder
-	var last time.Time
-	for i, p := range ps {
-		move := "L"
-		if i == 0 || p.At.Sub(last) > 11*time.Minute {
-			move = "M"
-		}
-		last = p.At
-		fmt.Fprintf(&line, "%s%.1f %.1f", move, x(p.At), y(p.Avg))
-		fmt.Fprintf(&band, "%s%.1f %.1f", map[bool]string{true: "M", false: "L"}[i == 0], x(p.At), y(p.Max))
-	}
-	for _, p := range slices.Backward(ps) {
-		fmt.Fprintf(&back, "L%.1f %.1f", x(p.At), y(p.Min))
-	}
-	fmt.Fprintf(&line, "L%.1f %.1f", x(now), y(ps[len(ps)-1].Avg))
-	return template.HTML(fmt.Sprintf(`<svg class="spark" viewBox="0 0 %d %d" preserveAspectRatio="none" role="img" aria-label="last %s"><path class="band" d="%s%sZ"/><path class="line" d="%s"/></svg>`,
-		graphWidth, graphHeight, took(now.Sub(since)), band.String(), back.String(), line.String()))
-}
-
-// pairs writes a map as lines of NAME=value.
-func pairs(m map[string]string) string {
-	var b strings.Builder
-	for _, k := range slices.Sorted(maps.Keys(m)) {
-		fmt.Fprintf(&b, "%s=%s\n", k, strings.ReplaceAll(m[k], "\n", `\n`))
-	}
-	return b.String()
-}
-
-// unpair reads lines of NAME=value.
-func unpair(field, text string) (map[string]string, error) {
-	m := map[string]string{}
-	for line := range strings.Lines(text) {
-		line = strings.TrimRight(line, "\r\n")
-		if strings.TrimSpace(line) == "" {
-			continue
-		}
-		k, v, ok := strings.Cut(line, "=")
-		if !ok || strings.TrimSpace(k) == "" {
-			return nil, fault.New(fault.Invalid, "%s: %q: expected lines of NAME=value", field, line)
-		}
-		m[strings.TrimSpace(k)] = strings.ReplaceAll(v, `\n`, "\n")
-	}
-	return m, nil
-}
-
-// configure changes a node as its form says.
-func (s *site) configure(w http.ResponseWriter, r *http.Request) (err error) {
-	r.Body = http.MaxBytesReader(w, r.Body, 1<<20)
-	if err := r.ParseForm(); err != nil {
-		return fault.With(fault.Invalid, err)
-	}
-	name := fleet.NodeName(r.PathValue("node"))
-	st, ok := s.Fleet.Node(name)
-	if !ok {
-		return fault.New(fault.NotFound, "there is no node %q", name)
-	}
-	n, form := st.Node, r.PostForm
-	n.Description, n.RemoteRoot, n.Mode = form.Get("description"), form.Get("remoteRoot"), fleet.Mode(form.Get("mode"))
-	if n.Labels, err = label.ParseLabels(form.Get("labels")); err != nil {
-		return fault.New(fault.Invalid, "labels: %v", err)
-	}
-	if n.Executors, err = strconv.Atoi(form.Get("executors")); err != nil {
-		return fault.New(fault.Invalid, "executors: %q: expected a number", form.Get("executors"))
-	}
-	if n.Env, err = unpair("environment", form.Get("env")); err != nil {
-		return err
-	}
-	if n.Tools, err = unpair("tools", form.Get("tools")); err != nil {
-		return err
-	}
-	if form.Has("launcher") {
-		if n.Launcher.Config, err = unpair("launcher", form.Get("launcher")); err != nil {
-			return err
-		}
-	}
-	if err := s.Fleet.Check(n); err != nil {
-		return err
-	}
-	if err := s.Fleet.Put(r.Context(), n); err != nil {
-		return err
-	}
-	s.Log.Info("node configured", "node", name, "by", auth.From(r.Context()).User)
-	http.Redirect(w, r, string(nodePath(name)), http.StatusSeeOther)
-	return nil
 }
 
 // nodeLog follows a node's log as server-sent events, each a piece of text.

@@ -3,12 +3,15 @@ package web
 import (
 	"cmp"
 	"context"
+	"html/template"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
 
 	"github.com/outwork-build/outwork/fleet"
+	"github.com/outwork-build/outwork/fleet/monitor"
 	"github.com/outwork-build/outwork/internal/fault"
 	"github.com/outwork-build/outwork/queue"
 	"github.com/outwork-build/outwork/server/auth"
@@ -32,6 +35,26 @@ func (n nodeRow) Worst() (worst fleet.Verdict) {
 	return worst
 }
 
+// Lost reports whether the node is away though nobody wanted that.
+func (n nodeRow) Lost() bool {
+	if n.State != fleet.Offline || n.Cause == nil {
+		return false
+	}
+	switch n.Cause.Kind {
+	case fleet.CauseChannel, fleet.CauseLaunch, fleet.CauseHeartbeat, monitor.CauseMonitor:
+		return true
+	}
+	return false
+}
+
+// Look is the class by which a node's state shows.
+func (n nodeRow) Look() string {
+	if n.Lost() {
+		return "s-offline s-lost"
+	}
+	return "s-" + string(n.State)
+}
+
 // Host is the machine in few words.
 func (n nodeRow) Host() string {
 	if n.Machine.OS == "" {
@@ -53,10 +76,15 @@ func (s *site) nodeRows(f filter.Filter) []nodeRow {
 		if !f.Admits(st, len(xs)) {
 			continue
 		}
-		slices.SortFunc(xs, func(a, b queue.ItemStatus) int { return a.Grant.Executor - b.Grant.Executor })
+		sortBusy(xs)
 		out = append(out, newRow(st, xs))
 	}
 	return out
+}
+
+// sortBusy sorts what runs on a node by executor.
+func sortBusy(xs []queue.ItemStatus) {
+	slices.SortFunc(xs, func(a, b queue.ItemStatus) int { return a.Grant.Executor - b.Grant.Executor })
 }
 
 func newRow(st fleet.Status, busy []queue.ItemStatus) nodeRow {
@@ -71,12 +99,14 @@ func newRow(st fleet.Status, busy []queue.ItemStatus) nodeRow {
 type tally struct {
 	State fleet.State
 	Count int
-	Query string // of the page that shows them alone
-	Now   bool   // they are shown alone
+	Query template.URL // of the page that shows them alone
+	Now   bool         // they are shown alone
 }
 
-// inFull is how many nodes a page shows with all that is known in a line; more are shown as cells.
-const inFull = 60
+const (
+	inFull  = 60  // nodes that a page shows with all that is known in a line; more are shown as cells
+	maxRows = 200 // lines that a page has when somebody asks for lines
+)
 
 type nodesPage struct {
 	Nodes   []nodeRow
@@ -86,7 +116,9 @@ type nodesPage struct {
 	Slots   int // executors of the connected ones of them
 	Query   url.Values
 	Dense   bool   // show cells
+	Admin   bool   // who looks may act on them
 	Problem string // what is wrong with the expression
+	Sorts   []option
 }
 
 // Live is where the changes of the page come from.
@@ -94,15 +126,54 @@ func (p nodesPage) Live() string { return "/nodes-live?" + p.Query.Encode() }
 
 func (p nodesPage) Text() string  { return p.Query.Get("q") }
 func (p nodesPage) State() string { return p.Query.Get("state") }
+func (p nodesPage) Sort() string  { return cmp.Or(p.Query.Get("sort"), "name") }
 
-func (s *site) nodes(w http.ResponseWriter, r *http.Request) error {
-	return s.show(w, r, "nodes", view{Title: "Nodes", Section: "nodes", Topics: "nodes queue", Data: s.nodesPage(r.URL.Query())})
+// As is the query of the same page in another view: rows or cells.
+func (p nodesPage) As(view string) template.URL { return p.with("view", view) }
+
+// Everything is the query of the page of all nodes.
+func (p nodesPage) Everything() template.URL { return p.with("state", "") }
+
+func (p nodesPage) with(key, value string) template.URL {
+	q := maps.Clone(p.Query)
+	if q.Set(key, value); value == "" {
+		q.Del(key)
+	}
+	return template.URL(q.Encode())
 }
 
-// nodesPage is what a query shows of the farm.
-func (s *site) nodesPage(q url.Values) nodesPage {
+// Rows are the nodes that are shown in lines, and More how many are not.
+func (p nodesPage) Rows() []nodeRow { return p.Nodes[:min(len(p.Nodes), maxRows)] }
+func (p nodesPage) More() int       { return len(p.Nodes) - len(p.Rows()) }
+
+// Cells are the nodes as cells.
+func (p nodesPage) Cells() (cs []cell) {
+	for _, n := range p.Nodes {
+		cs = append(cs, cell{n, p.Admin})
+	}
+	return cs
+}
+
+// cell is a node in few words.
+type cell struct {
+	nodeRow
+	Admin bool // who looks may choose it
+}
+
+func (s *site) nodes(w http.ResponseWriter, r *http.Request) error {
+	return s.show(w, r, "nodes", view{Title: "Nodes", Section: "nodes", Topics: "nodes queue", Data: s.nodesPage(r)})
+}
+
+// nodesPage is what a request's query shows of the farm.
+func (s *site) nodesPage(r *http.Request) nodesPage {
+	q := r.URL.Query()
 	q.Del("fragment")
-	p := nodesPage{Query: q}
+	for _, k := range []string{"q", "state", "sort"} { // inputs that are empty
+		if q.Get(k) == "" {
+			q.Del(k)
+		}
+	}
+	p := nodesPage{Query: q, Admin: auth.From(r.Context()).May(auth.Admin), Sorts: sorts()}
 	f, err := chosen(q.Get("q"))
 	if err != nil {
 		p.Problem = err.Error()
@@ -118,16 +189,40 @@ func (s *site) nodesPage(q url.Values) nodesPage {
 			p.Slots += len(n.Busy) + n.Free
 		}
 	}
+	sortRows(p.Nodes, p.Sort())
 	p.Total = len(all)
-	for _, st := range []fleet.State{fleet.Online, fleet.Draining, fleet.Suspended, fleet.Connecting, fleet.Offline} {
-		t := url.Values{"state": {string(st)}}
-		if text := q.Get("q"); text != "" {
-			t.Set("q", text)
-		}
-		p.Tallies = append(p.Tallies, tally{st, of[st], t.Encode(), st == f.State})
+	for _, st := range lifeOrder() {
+		p.Tallies = append(p.Tallies, tally{st, of[st], p.with("state", string(st)), st == f.State})
 	}
 	p.Dense = cmp.Or(q.Get("view"), map[bool]string{true: "cells", false: "rows"}[len(p.Nodes) > inFull]) == "cells"
 	return p
+}
+
+// lifeOrder is how states are listed: those that work first.
+func lifeOrder() []fleet.State {
+	return []fleet.State{fleet.Online, fleet.Draining, fleet.Suspended, fleet.Connecting, fleet.Offline}
+}
+
+func sorts() []option {
+	return []option{{"name", "name"}, {"state", "state, the worst first"}, {"health", "health, the worst first"}, {"work", "work, the most first"}, {"changed", "change, the newest first"}}
+}
+
+// sortRows sorts nodes, which are by name, by something else; equal ones stay by name.
+func sortRows(ns []nodeRow, by string) {
+	order := lifeOrder()
+	compare := map[string]func(a, b nodeRow) int{
+		"state":   func(a, b nodeRow) int { return slices.Index(order, b.State) - slices.Index(order, a.State) },
+		"health":  func(a, b nodeRow) int { return badness(b.Worst()) - badness(a.Worst()) },
+		"work":    func(a, b nodeRow) int { return len(b.Busy) - len(a.Busy) },
+		"changed": func(a, b nodeRow) int { return b.Since.Compare(a.Since) },
+	}[by]
+	if compare != nil {
+		slices.SortStableFunc(ns, compare)
+	}
+}
+
+func badness(v fleet.Verdict) int {
+	return slices.Index([]fleet.Level{fleet.Good, fleet.Warning, fleet.Bad}, v.Level)
 }
 
 // chosen reads what somebody looks for: an expression when it has an operator in it, else part of a text.
@@ -139,13 +234,10 @@ func chosen(text string) (filter.Filter, error) {
 }
 
 // order does something to a node, and shows the node.
-func (s *site) order(which fleet.Verb) func(w http.ResponseWriter, r *http.Request) error {
+func (s *site) order(verb fleet.Verb) handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		r.Body = http.MaxBytesReader(w, r.Body, 1<<16)
-		verb, name := which, fleet.NodeName(r.PathValue("node"))
-		if verb == fleet.VerbOffline && r.PostFormValue("verb") == string(fleet.VerbDrain) {
-			verb = fleet.VerbDrain
-		}
+		name := fleet.NodeName(r.PathValue("node"))
 		if err := s.orderOne(r.Context(), name, verb, r.PostFormValue("reason")); err != nil {
 			return err
 		}

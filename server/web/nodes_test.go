@@ -51,12 +51,12 @@ func TestAThousandNodes(t *testing.T) {
 	if page := b.get("/nodes?q=" + url.QueryEscape("linux &&")); !strings.Contains(page, `role="alert"`) {
 		t.Error("a wrong expression is not told")
 	}
-	if page := b.get("/nodes?state=online"); !strings.Contains(page, "<table>") {
+	if page := b.get("/nodes?state=online"); !strings.Contains(page, "<table") {
 		t.Error("few nodes are no table")
 	}
 }
 
-// S1-76, S1-77 and S1-31, with forms alone: a node is taken offline with a reason that all see, drained, disconnected, reconnected and changed.
+// S1-76, S1-77 and S1-31, with forms alone: a node is taken offline with a reason that all see, drained, disconnected and reconnected.
 func TestANodeIsLookedAfterWithoutJavaScript(t *testing.T) {
 	f := servertest.New(t, "linux")
 	f.Online()
@@ -80,7 +80,7 @@ func TestANodeIsLookedAfterWithoutJavaScript(t *testing.T) {
 		want string
 	}{
 		{"offline", url.Values{"reason": {"new disk"}}, "suspended"}, {"online", nil, "online"}, {"disconnect", url.Values{"reason": {"rack"}}, "offline"},
-		{"reconnect", nil, "online"}, {"offline", url.Values{"verb": {"drain"}}, "suspended"}, {"online", nil, "online"},
+		{"reconnect", nil, "online"}, {"drain", url.Values{"reason": {"fan"}}, "suspended"}, {"online", nil, "online"},
 	} {
 		post("/nodes/n1/"+step.path, step.form, 200)
 		state(step.want)
@@ -88,12 +88,6 @@ func TestANodeIsLookedAfterWithoutJavaScript(t *testing.T) {
 			t.Errorf("%s: the page does not tell the reason", step.path)
 		}
 	}
-	post("/nodes/n1", url.Values{"description": {"the first"}, "executors": {"5"}, "mode": {"exclusive"}, "labels": {"linux gpu"}, "env": {"A=b\n"}, "tools": {"jdk=/opt/jdk"}}, 200)
-	st, _ := f.Roster().Node("n1")
-	if n := st.Node; n.Description != "the first" || n.Executors != 5 || n.Mode != fleet.Exclusive || strings.Join(n.Labels, " ") != "linux gpu" || n.Env["A"] != "b" || n.Tools["jdk"] != "/opt/jdk" {
-		t.Errorf("%+v", n)
-	}
-	post("/nodes/n1", url.Values{"executors": {"many"}}, http.StatusUnprocessableEntity)
 	post("/nodes/none/offline", nil, http.StatusNotFound)
 	crowd(t, f, 1)
 	if page := b.get("/nodes/build-0000"); strings.Contains(page, "Reconnect") || !strings.Contains(page, "cannot be started from here") { // S1-34
@@ -157,3 +151,5 @@ func pictures(b *tab, pages map[string]string) {
 		}
 	}
 }
+
+func fleetName(s string) fleet.NodeName { return fleet.NodeName(s) }

@@ -43,7 +43,7 @@ func (s *site) liveNodes(w http.ResponseWriter, r *http.Request) error {
 	}
 	shown := shownCells{seed: maphash.MakeSeed(), looks: map[fleet.NodeName]uint64{}}
 	for {
-		c, err := s.differing(&shown, s.nodesPage(r.URL.Query()))
+		c, err := s.differing(&shown, s.nodesPage(r))
 		if err == nil {
 			err = sendEvent(w, rc, c)
 		}
@@ -110,7 +110,7 @@ func (s *site) differing(shown *shownCells, p nodesPage) (cells, error) {
 		err := s.pages["nodes"].ExecuteTemplate(&b, name, data)
 		return string(s.below(b.Bytes())), err
 	}
-	for _, n := range p.Nodes {
+	for _, n := range p.Cells() {
 		html, err := render("cell", n)
 		if err != nil {
 			return c, err

@@ -3,12 +3,12 @@ package web
 import (
 	"context"
 	"net/http"
+	"net/url"
 	"strconv"
 	"time"
 
 	"github.com/outwork-build/outwork/build"
 	"github.com/outwork-build/outwork/internal/fault"
-	"github.com/outwork-build/outwork/queue"
 	"github.com/outwork-build/outwork/server/auth"
 	"github.com/outwork-build/outwork/server/filter"
 )
@@ -69,88 +69,6 @@ func (s *site) jobRows(ctx context.Context) ([]jobRow, error) {
 	return out, nil
 }
 
-type waiting struct {
-	queue.ItemStatus
-	Why        string
-	Position   int
-	Suggestion string
-	Refusals   []refusal
-}
-
-// refusal is one reason, with the nodes that have it.
-type refusal struct {
-	Predicate queue.Predicate
-	Text      string
-	Nodes     []queue.NodeReason
-	More      int // nodes that are not listed
-}
-
-// maxRefusing bounds how many nodes are listed with one reason.
-const maxRefusing = 12
-
-// refusals puts the nodes of an explanation under their reasons, the one nearest to a place first.
-func refusals(ns []queue.NodeReason) (out []refusal) {
-	for _, kind := range []refusal{
-		{Predicate: queue.Busy, Text: "would take it, and all executors are in use"}, {Predicate: queue.NotTaking, Text: "take no work now"}, {Predicate: queue.IsOffline, Text: "are offline"},
-		{Predicate: queue.Reserved, Text: "are reserved for work that names their labels"}, {Predicate: queue.NoLabel, Text: "do not have the labels"}, {Predicate: queue.Pinned, Text: "are not the node it is pinned to"},
-		{Text: "do not take it"},
-	} {
-		for _, n := range ns {
-			if n.Predicate != kind.Predicate && (kind.Predicate != "" || known(n.Predicate)) {
-				continue
-			}
-			if len(kind.Nodes) == maxRefusing {
-				kind.More++
-				continue
-			}
-			kind.Nodes = append(kind.Nodes, n)
-		}
-		if len(kind.Nodes) > 0 {
-			out = append(out, kind)
-		}
-	}
-	return out
-}
-
-func known(p queue.Predicate) bool {
-	switch p {
-	case queue.Busy, queue.NotTaking, queue.IsOffline, queue.Reserved, queue.NoLabel, queue.Pinned:
-		return true
-	}
-	return false
-}
-
-// Each reports whether the nodes' reasons differ from each other; else their names are enough.
-func (r refusal) Each() bool {
-	return r.Predicate != queue.NoLabel && r.Predicate != queue.Reserved && r.Predicate != queue.Pinned
-}
-
-// Count is how many nodes have the reason.
-func (r refusal) Count() int { return len(r.Nodes) + r.More }
-
-// maxWhy bounds for how many items of a page the reason is computed: reasons look at every node.
-const maxWhy = 100
-
-// waitingItems returns the first items that wait, and how many there are in all.
-func (s *site) waitingItems(ctx context.Context) ([]waiting, int) {
-	var out []waiting
-	n := 0
-	for _, st := range s.Queue.Snapshot() {
-		if st.State != queue.Waiting {
-			continue
-		}
-		if n++; n > maxWhy {
-			continue
-		}
-		w := waiting{ItemStatus: st}
-		if x, err := s.Queue.Why(ctx, st.Item.ID); err == nil {
-			w.Why, w.Position, w.Suggestion, w.Refusals = x.Summary, x.Position, x.Suggestion, refusals(x.Nodes)
-		}
-		out = append(out, w)
-	}
-	return out, n
-}
-
 // atHome is how many nodes the first page lists.
 const atHome = 30
 
@@ -163,16 +81,15 @@ func (s *site) home(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	q, total := s.waitingItems(r.Context())
+	q := s.queuePage(r.Context(), url.Values{})
 	nodes := s.nodeRows(filter.Filter{})
 	return s.show(w, r, "home", view{Title: "Home", Section: "home", Topics: "jobs builds queue nodes", Data: struct {
 		Jobs    []jobRow
 		Running []row
-		Queue   []waiting
-		Waiting int
+		Queue   queuePage
 		Nodes   []nodeRow
 		More    int // nodes that are not listed
-	}{jobs, running, q, total, nodes[:min(len(nodes), atHome)], max(0, len(nodes)-atHome)}})
+	}{jobs, running, q, nodes[:min(len(nodes), atHome)], max(0, len(nodes)-atHome)}})
 }
 
 func (s *site) jobs(w http.ResponseWriter, r *http.Request) error {
@@ -271,12 +188,4 @@ func (s *site) rebuild(w http.ResponseWriter, r *http.Request) error {
 	}
 	http.Redirect(w, r, string(buildPath(again)), http.StatusSeeOther)
 	return nil
-}
-
-func (s *site) queue(w http.ResponseWriter, r *http.Request) error {
-	items, n := s.waitingItems(r.Context())
-	return s.show(w, r, "queue", view{Title: "Queue", Section: "queue", Topics: "queue nodes", Data: struct {
-		Queue   []waiting
-		Waiting int
-	}{items, n}})
 }

@@ -7,7 +7,7 @@ import (
 )
 
 // rooted finds links to a path of this port in rendered HTML. What came from builds cannot look like one: it has no quotes left.
-var rooted = regexp.MustCompile(` (href|src|action|data-base|data-module|hx-get|hx-post)="/([^/])`)
+var rooted = regexp.MustCompile(` (href|src|action|formaction|data-base|data-module|hx-get|hx-post)="/([^/])`)
 
 // prefix is the path of the address under which people reach the page, when a proxy shows it below one; else "".
 func prefix(address string) string {

@@ -19,6 +19,7 @@ import (
 	"net/url"
 	"path"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/outwork-build/outwork/build"
@@ -52,14 +53,20 @@ type Config struct {
 	Changes func() (changed <-chan string, cancel func()) // topics: jobs, builds, queue, nodes
 	URL     func() string
 	Secure  bool // the page is reached over TLS
-	Now     func() time.Time
-	Log     *slog.Logger
+
+	Launchers []string                                       // kinds that nodes can have, by name
+	Owner     func(fleet.NodeName) (file string, owned bool) // the file that looks after a node, if one does
+	Join      func(token string) string                      // the command that starts an agent with a join token
+
+	Now func() time.Time
+	Log *slog.Logger
 }
 
 type site struct {
 	Config
 	pages  map[string]*template.Template
 	assets map[string]string // name in static → path with the hash of its content
+	making sync.Mutex        // held while a node is made
 }
 
 // New puts the page's routes on mux. The caller wraps mux with auth.Authority.Middleware and http.CrossOriginProtection.
@@ -74,10 +81,10 @@ func New(mux *http.ServeMux, cfg Config) error {
 	if err := s.loadTemplates(); err != nil {
 		return err
 	}
-	get := func(pattern string, h func(w http.ResponseWriter, r *http.Request) error) {
+	get := func(pattern string, h handler) {
 		mux.HandleFunc("GET "+pattern, s.handle(auth.Read, h))
 	}
-	post := func(pattern string, scope auth.Scope, h func(w http.ResponseWriter, r *http.Request) error) {
+	post := func(pattern string, scope auth.Scope, h handler) {
 		mux.HandleFunc("POST "+pattern, s.handle(scope, h))
 	}
 	get("/{$}", s.home)
@@ -89,22 +96,49 @@ func New(mux *http.ServeMux, cfg Config) error {
 	get("/jobs/{job}/{number}/live", s.live)
 	get("/builds", s.builds)
 	get("/queue", s.queue)
-	get("/nodes", s.nodes)
-	get("/nodes/{node}", s.node)
+	get("/queue/{item}", s.why)
 	post("/jobs/{job}", auth.Write, s.startBuild)
 	post("/jobs/{job}/{number}/abort", auth.Write, s.abort)
 	post("/jobs/{job}/{number}/rebuild", auth.Write, s.rebuild)
-	get("/nodes/{node}/log", s.nodeLog)
-	get("/nodes-live", s.liveNodes)
-	post("/nodes/{node}", auth.Admin, s.configure)
-	for _, verb := range []fleet.Verb{fleet.VerbOffline, fleet.VerbDrain, fleet.VerbOnline, fleet.VerbDisconnect, fleet.VerbReconnect} {
-		post("/nodes/{node}/"+string(verb), auth.Admin, s.order(verb))
-	}
+	s.nodeRoutes(get, func(pattern string, h handler) { post(pattern, auth.Admin, h) })
 	mux.HandleFunc("GET /login", s.loginPage)
 	mux.HandleFunc("POST /login", s.login)
 	mux.HandleFunc("POST /logout", s.logout)
 	mux.HandleFunc("/", s.notFound)
 	return nil
+}
+
+// handler answers a request; its error becomes a page.
+type handler = func(w http.ResponseWriter, r *http.Request) error
+
+// nodeRoutes are the pages and actions of nodes. What changes nodes is an admin's, and so are the forms for it. A node may have any
+// name: what is not of one node stands beside /nodes/.
+func (s *site) nodeRoutes(get, post func(pattern string, h handler)) {
+	admin := func(h handler) handler {
+		return func(w http.ResponseWriter, r *http.Request) error {
+			if err := auth.Require(r.Context(), auth.Admin); err != nil {
+				return err
+			}
+			return h(w, r)
+		}
+	}
+	get("/nodes", s.nodes)
+	get("/nodes-live", s.liveNodes)
+	get("/nodes/{node}", s.node)
+	get("/nodes/{node}/log", s.nodeLog)
+	get("/new-node", admin(s.newNode))
+	post("/new-node", s.create)
+	get("/nodes/{node}/config", admin(s.edit))
+	post("/nodes/{node}/config", s.configure)
+	get("/nodes/{node}/delete", admin(s.removal))
+	post("/nodes/{node}/delete", s.remove)
+	post("/nodes/{node}/join", s.invite)
+	get("/node-orders", admin(s.preview))
+	post("/node-orders", s.preview)
+	post("/node-orders/do", s.carryOut)
+	for _, verb := range []fleet.Verb{fleet.VerbOffline, fleet.VerbDrain, fleet.VerbOnline, fleet.VerbDisconnect, fleet.VerbReconnect} {
+		post("/nodes/{node}/"+string(verb), s.order(verb))
+	}
 }
 
 // loadAssets serves what is in static under names that change with the content, to be kept by browsers for ever.
@@ -138,9 +172,9 @@ func (s *site) loadTemplates() error {
 			}
 			return "", errors.New("no asset " + name)
 		},
-		"took": took, "ago": s.ago, "clock": clock, "iso": iso, "jobPath": jobPath, "buildPath": buildPath, "nodePath": nodePath, "lower": lower, "until": s.until, "bytes": size, "version": version.String,
+		"took": took, "since": s.since, "count": count, "ago": s.ago, "clock": clock, "iso": iso, "jobPath": jobPath, "buildPath": buildPath, "nodePath": nodePath, "whyPath": whyPath, "points": points, "lower": lower, "until": s.until, "bytes": size, "version": version.String,
 	}
-	shared, err := template.New("").Funcs(funcs).ParseFS(files, "templates/layout.html", "templates/parts.html")
+	shared, err := template.New("").Funcs(funcs).ParseFS(files, "templates/layout.html", "templates/parts*.html")
 	if err != nil {
 		return err
 	}
@@ -172,6 +206,10 @@ type view struct {
 
 // show renders a page, or one of its fragments when the request names one (htmx does).
 func (s *site) show(w http.ResponseWriter, r *http.Request, page string, v view) error {
+	return s.showAs(w, r, http.StatusOK, page, v)
+}
+
+func (s *site) showAs(w http.ResponseWriter, r *http.Request, status int, page string, v view) error {
 	id := auth.From(r.Context())
 	v.User, v.Write, v.Admin, v.Path = id.User, id.May(auth.Write), id.May(auth.Admin), r.URL.RequestURI()
 	name := "layout"
@@ -187,6 +225,7 @@ func (s *site) show(w http.ResponseWriter, r *http.Request, page string, v view)
 		return err
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.WriteHeader(status)
 	_, err := w.Write(s.below(b.Bytes()))
 	return err
 }
