@@ -49,14 +49,32 @@ func (r *Roster) drop(e *entry) {
 		r.names = slices.Delete(r.names, i, i+1)
 	}
 	r.dirty = true
-	if e.last == nil || r.ctx.Err() != nil {
+	remover, _ := r.cfg.Launchers[e.node.Launcher.Kind].(Remover)
+	if r.ctx.Err() != nil || e.last == nil && remover == nil {
 		e.log.remove()
 		return
 	}
 	r.loops.Go(func() {
-		<-e.last.done
+		if e.last != nil {
+			<-e.last.done
+		}
+		if remover != nil {
+			r.takeAway(remover, e)
+		}
 		e.log.remove()
 	})
+}
+
+// removal bounds how long a machine may take to be rid of what a launcher left there.
+const removal = time.Minute
+
+// takeAway removes what is left on the machine of a node that is no more. The log goes with the node: what fails is told in the roster's.
+func (r *Roster) takeAway(l Remover, e *entry) {
+	ctx, cancel := context.WithTimeout(r.ctx, removal)
+	defer cancel()
+	if err := l.Remove(ctx, e.node, e.log); err != nil {
+		r.cfg.Log.Warn("a deleted node's machine keeps something of it", "node", e.node.Name, "err", err)
+	}
 }
 
 // settle derives the state of a node that has changed.

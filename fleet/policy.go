@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"context"
+	"io"
 	"time"
 
 	"github.com/outwork-build/outwork/agent"
@@ -149,6 +150,13 @@ type Checker interface {
 // first that fails. It changes nothing on the machine.
 type Examiner interface {
 	Examine(ctx context.Context, n Node, tell func(Hop))
+}
+
+// Remover is a Launcher that leaves something on a machine while its node is not connected, such as a service that was stopped. Remove
+// takes it away: the roster calls it after the last launch of a node that was deleted. log is what the node's was. It may be called
+// for a node of which the machine has nothing.
+type Remover interface {
+	Remove(ctx context.Context, n Node, log io.Writer) error
 }
 
 // Hop is one finding on the way to a machine.
