@@ -2,6 +2,7 @@ package ssh
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -82,7 +83,7 @@ type judge struct {
 	hop  hop
 	log  *nodeLog
 
-	algorithms []string // to ask for, the best first; nil is x/crypto's own order
+	algorithms []string // to ask for, the best first
 	check      func(address string, remote net.Addr, key xssh.PublicKey) (how string, err error)
 	err        error  // why the key was refused
 	text       string // what was found
@@ -91,7 +92,7 @@ type judge struct {
 
 // newJudge reads what is known of the host.
 func (l *Launcher) newJudge(ctx context.Context, n fleet.NodeName, h hop, log *nodeLog) (*judge, error) {
-	j := &judge{l: l, ctx: ctx, node: n, hop: h, log: log}
+	j := &judge{l: l, ctx: ctx, node: n, hop: h, log: log, algorithms: preferred(nil)}
 	switch h.hostKey {
 	case knownHostsFile:
 		return j, j.byFile()
@@ -319,10 +320,12 @@ func (j *judge) first(now HostKey) (string, error) {
 const certificates = "certificates"
 
 // preferred orders the host key algorithms so that a host with several keys shows the one that is known. Certificates are asked
-// for only when an authority is known.
+// for only when an authority is known. Of a host that is not known the shortest line is learnt: Ed25519 before ECDSA before RSA, as OpenSSH does.
 func preferred(types []string) []string {
+	all := xssh.SupportedAlgorithms().HostKeys
+	slices.SortStableFunc(all, func(a, b string) int { return cmp.Compare(rank(a), rank(b)) })
 	var first, rest []string
-	for _, a := range xssh.SupportedAlgorithms().HostKeys {
+	for _, a := range all {
 		cert := strings.Contains(a, "-cert-v01@")
 		switch {
 		case cert && slices.Contains(types, certificates),
@@ -333,6 +336,10 @@ func preferred(types []string) []string {
 		}
 	}
 	return append(first, rest...)
+}
+
+func rank(algorithm string) int {
+	return slices.IndexFunc([]string{"ssh-ed25519", "sk-ssh-ed25519", "ecdsa", "sk-ecdsa", ""}, func(p string) bool { return strings.HasPrefix(algorithm, p) })
 }
 
 // short is a key's type as sshd names its files.

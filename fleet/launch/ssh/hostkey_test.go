@@ -85,6 +85,8 @@ func TestKnownKeyIsAskedFor(t *testing.T) {
 		file := s.put("known", fmt.Sprintf("[127.0.0.1]:%d %s", s.port, pub))
 		login(t, known, l, s.node("hostKey", "known-hosts", "knownHosts", file, "pinnedKey", ""))
 		login(t, known+" pinned", l, s.node("pinnedKey", string(pub)))
+		_, err = l.Launch(t.Context(), s.node("hostKey", "known-hosts", "knownHosts", s.put("none", ""), "pinnedKey", ""), &buffer{})
+		wants(t, "one that is not known shows its shortest", says{err}, "it shows ssh-ed25519 SHA256:")
 	}
 }
 
