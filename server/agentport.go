@@ -26,6 +26,8 @@ type agentPort struct {
 
 // listenForAgents opens the port for agents, if there is to be one, with the controller's identity. hub takes the links.
 func (s *Server) listenForAgents(hub *inbound.Hub) error {
+	hub.Explain(s.wayIn)
+	s.refused = hub.Refused
 	if s.cfg.AgentListen == "" {
 		return nil
 	}
@@ -58,6 +60,9 @@ func (s *Server) admit(ctx context.Context, c tcp.Caller) (string, error) {
 	id, err := s.auth.Authenticate(ctx, c.Credential)
 	if err == nil && id.Node == "" {
 		err = fault.New(fault.Unauthenticated, "only an agent with its credential can connect here")
+	}
+	if err != nil {
+		s.refused(c.Peer, err)
 	}
 	return id.Node, err
 }

@@ -100,6 +100,7 @@ type Server struct {
 	parts    lifecycle.Group
 	password string
 	connect  func(w http.ResponseWriter, r *http.Request, node string)
+	refused  func(peer string, err error) // hears of agents whose credential does not hold
 
 	ledger *sqlite.Ledger
 	ttl    time.Duration // that the queue counts with; see openedWith
@@ -280,7 +281,7 @@ func (s *Server) front(registry *prometheus.Registry) error {
 	url := func() string { return s.cfg.URL }
 	watch := func() (<-chan string, func()) { return changes(s.sources()) }
 	rest.New(mux, rest.Config{Auth: s.auth, Builds: t.Builds, Details: t.Builds, Runner: s.runner, Logs: s.logs, Queue: s.queue, Fleet: s.roster, CAS: s.blobs,
-		Check: s.check, Backup: s.backup, Configuration: s.config, Connect: s.connect, Changes: watch, URL: url, Join: s.JoinCommand, Protocol: wire.Protocol, Now: c.Now, Log: c.Log.With("room", "rest")})
+		Check: s.check, Backup: s.backup, Configuration: s.config, Connect: s.connect, Refused: s.refused, Changes: watch, URL: url, Join: s.JoinCommand, Protocol: wire.Protocol, Now: c.Now, Log: c.Log.With("room", "rest")})
 	err := web.New(mux, web.Config{Auth: s.auth, Builds: t.Builds, Details: t.Builds, Runner: s.runner, Logs: s.logs, Queue: s.queue, Fleet: s.roster,
 		Changes: watch, URL: url, Secure: strings.HasPrefix(s.cfg.URL, "https://"), Launchers: s.launchers, Owner: s.owner, Join: s.JoinCommand, Now: c.Now, Log: c.Log.With("room", "web")})
 	if err != nil {

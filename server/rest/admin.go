@@ -48,6 +48,9 @@ func (s *server) admin(mux *http.ServeMux) {
 			if err == nil {
 				err = fault.New(fault.Unauthenticated, "only an agent with its credential can connect here")
 			}
+			if s.Refused != nil {
+				s.Refused(r.RemoteAddr, err)
+			}
 			writeFailure(w, err)
 			return
 		}

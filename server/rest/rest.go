@@ -52,6 +52,7 @@ type Config struct {
 	Backup        func(ctx context.Context, w io.Writer) error
 	Configuration Configuration
 	Connect       func(w http.ResponseWriter, r *http.Request, node string) // takes an agent's WebSocket
+	Refused       func(peer string, err error)                              // hears of an agent whose credential does not hold; may be nil
 	Changes       func() (changed <-chan string, cancel func())             // topics; see api.Event
 	URL           func() string                                             // under which people and agents reach the controller
 	Join          func(token string) string                                 // the command with which an agent joins

@@ -31,8 +31,12 @@ type Config struct {
 type Hub struct {
 	cfg Config
 
-	mu    sync.Mutex
-	nodes map[fleet.NodeName]*node // guarded by mu; an entry is dropped when nobody uses it
+	way func(context.Context, fleet.Node, func(fleet.Hop)) bool // see Explain
+
+	mu        sync.Mutex
+	nodes     map[fleet.NodeName]*node   // guarded by mu; an entry is dropped when nobody uses it
+	attempts  map[fleet.NodeName]attempt // guarded by mu: the newest of each node
+	strangers []attempt                  // guarded by mu: refused, of no node that is known; oldest first
 }
 
 // node is where the deliveries of one node and its Launch meet.
@@ -56,7 +60,7 @@ func New(c Config) *Hub {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Hub{cfg: c, nodes: map[fleet.NodeName]*node{}}
+	return &Hub{cfg: c, nodes: map[fleet.NodeName]*node{}, attempts: map[fleet.NodeName]attempt{}}
 }
 
 // AgentsDial tells the roster that Launch starts nothing and may wait for long.
@@ -82,6 +86,7 @@ func (h *Hub) Deliver(ctx context.Context, name fleet.NodeName, l wire.Link) err
 	at := h.hold(name)
 	defer h.release(name, at)
 	err := h.deliver(ctx, name, at, l)
+	h.tried(name, l.Peer(), err)
 	if err == nil {
 		return nil
 	}
