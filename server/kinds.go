@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"path/filepath"
 
 	"github.com/outwork-build/outwork/cas"
@@ -9,6 +10,7 @@ import (
 	"github.com/outwork-build/outwork/fleet/launch/inbound"
 	"github.com/outwork-build/outwork/fleet/launch/local"
 	"github.com/outwork-build/outwork/fleet/launch/ssh"
+	"github.com/outwork-build/outwork/fleet/launch/winrm"
 	"github.com/outwork-build/outwork/fleet/monitor"
 	"github.com/outwork-build/outwork/pipeline/step"
 	"github.com/outwork-build/outwork/pipeline/step/archive"
@@ -19,8 +21,9 @@ import (
 	"github.com/outwork-build/outwork/pipeline/step/stash"
 )
 
-// launchers is the one list of the ways to reach a machine.
-func launchers(c Config) (map[string]fleet.Launcher, *inbound.Hub, error) {
+// launchers is the one list of the ways to reach a machine. credential makes one for an agent that the controller starts and that dials;
+// options are what such an agent is told besides the controller's address.
+func launchers(c Config, credential func(context.Context, fleet.NodeName) (string, error), options func(address string) string) (map[string]fleet.Launcher, *inbound.Hub, error) {
 	hub := inbound.New(inbound.Config{Logger: c.Log.With("room", "fleet")})
 	here, err := local.New(local.Config{Root: filepath.Join(c.Data, "agents"), Argv: c.Agent})
 	if err != nil {
@@ -35,7 +38,19 @@ func launchers(c Config) (map[string]fleet.Launcher, *inbound.Hub, error) {
 		return nil, nil, err
 	}
 	run := command.New(command.Config{URL: c.URL, Download: c.URL + "/agent"})
-	return map[string]fleet.Launcher{"inbound": hub, "local": here, ssh.Kind: login, "command": run}, hub, nil
+	windows, err := winrm.New(winrm.Config{Agents: binaries(c), Inbound: hub, Credential: credential, URL: func() string { return c.URL }, Options: options, Log: c.Log.With("room", "fleet")})
+	if err != nil {
+		return nil, nil, err
+	}
+	return map[string]fleet.Launcher{"inbound": hub, "local": here, ssh.Kind: login, "command": run, winrm.Kind: windows}, hub, nil
+}
+
+// credential makes the only one of a node: those that it had end.
+func (s *Server) credential(ctx context.Context, n fleet.NodeName) (string, error) {
+	if err := s.auth.RevokeNode(ctx, string(n), ""); err != nil {
+		return "", err
+	}
+	return s.auth.IssueAgent(ctx, string(n))
 }
 
 // howToApprove is the verb that lets a machine in by the key that it shows.

@@ -216,7 +216,7 @@ func (s *Server) build(registry prometheus.Registerer) (err error) {
 		}
 		return conn, nil
 	}
-	launchers, hub, err := launchers(c)
+	launchers, hub, err := launchers(c, s.credential, s.agents.options)
 	if err != nil {
 		return err
 	}

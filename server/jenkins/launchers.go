@@ -21,6 +21,7 @@ const (
 	classInbound  = "hudson.slaves.JNLPLauncher"
 	classSSH      = "hudson.plugins.sshslaves.SSHLauncher"
 	classCommand  = "hudson.slaves.CommandLauncher"
+	classWindows  = "hudson.os.windows.ManagedWindowsServiceLauncher" // DCOM there, WinRM here
 	classAlways   = "hudson.slaves.RetentionStrategy$Always"
 	classDemand   = "hudson.slaves.RetentionStrategy$Demand"
 	classSchedule = "hudson.slaves.SimpleScheduledRetentionStrategy"
@@ -35,7 +36,7 @@ func trim(class string) string { return strings.TrimSuffix(class, "$DescriptorIm
 // launcher reads a launcher. What Outwork has besides Jenkins' settings stays as it is in old.
 func launcher(p part, old fleet.LauncherSpec) (fleet.LauncherSpec, error) {
 	kinds := map[string]string{"": "inbound", classInbound: "inbound", classSSH: "ssh", classCommand: "command",
-		"hudson.plugins.sshslaves.SSHConnector": "ssh", "hudson.os.windows.ManagedWindowsServiceLauncher": "winrm"}
+		"hudson.plugins.sshslaves.SSHConnector": "ssh", classWindows: "winrm"}
 	class := trim(p.class)
 	kind, known := kinds[class]
 	if own, ok := strings.CutPrefix(class, ownLauncher); ok {
@@ -59,6 +60,8 @@ func launcher(p part, old fleet.LauncherSpec) (fleet.LauncherSpec, error) {
 	switch kind {
 	case "command":
 		set("command", "agentCommand", "command")
+	case "winrm":
+		err = windows(spec, p, set)
 	case "ssh":
 		set("host", "host")
 		set("port", "port")
@@ -84,6 +87,23 @@ func launcher(p part, old fleet.LauncherSpec) (fleet.LauncherSpec, error) {
 		spec.Config = nil
 	}
 	return spec, err
+}
+
+// windows reads the launcher that installs an agent on Windows. Jenkins' form has the password itself; Outwork keeps none.
+func windows(spec fleet.LauncherSpec, p part, set func(to string, names ...string)) error {
+	set("host", "host")
+	set("user", "userName")
+	switch password := p.value("password"); {
+	case password == "" || spec.Config["password"] != "" && !strings.Contains(password, ":"):
+	case strings.HasPrefix(password, "file:") || strings.HasPrefix(password, "env:"):
+		spec.Config["password"] = password
+	default:
+		return fault.New(fault.Invalid, "launcher.password: expected file:/PATH or env:NAME: Outwork keeps no passwords of machines")
+	}
+	if class, account := p.inner("account"); strings.HasSuffix(trim(class), "AnotherUser") {
+		return fault.New(fault.Invalid, "launcher.account %q: set runAs and runAsPassword of the winrm launcher", account.value("userName"))
+	}
+	return nil
 }
 
 // sshKey takes a credential's ID for what names a secret in Outwork.
@@ -176,6 +196,13 @@ func writeLauncher(w *xmlWriter, l fleet.LauncherSpec) {
 				}
 				w.close("sshHostKeyVerificationStrategy")
 			}
+		}
+		w.close("launcher")
+	case "winrm":
+		w.open("launcher", class(classWindows))
+		w.leaf("userName", l.Config["user"])
+		if host := l.Config["host"]; host != "" {
+			w.leaf("host", host)
 		}
 		w.close("launcher")
 	default:

@@ -21,6 +21,9 @@ func TestLaunchersOfJenkins(t *testing.T) {
 			`{"kind":"ssh","config":{"host":"h","hostKey":"pinned","pinnedKey":"ssh-ed25519 AAAA","port":"22","prefix":"nice","retries":"10","retryWait":"15s","suffix":"-v","timeout":"60s"}}`},
 		"first use": {`{"launcher": {"$class": "hudson.plugins.sshslaves.SSHLauncher", "host": "h", "sshHostKeyVerificationStrategy": {"$class": "` + verifier + `ManuallyTrustedKeyVerificationStrategy", "requireInitialManualTrust": true}}}`,
 			`{"kind":"ssh","config":{"approve":"true","host":"h","hostKey":"first-use"}}`},
+		// S1-23
+		"Windows": {`{"launcher": {"$class": "hudson.os.windows.ManagedWindowsServiceLauncher", "userName": "CORP\\ci", "password": "env:WIN", "host": "w", "account": {"value": "0", "$class": "hudson.os.windows.ManagedWindowsServiceAccount$LocalSystem"}}}`,
+			`{"kind":"winrm","config":{"host":"w","password":"env:WIN","user":"CORP\\ci"}}`},
 		"a command": {`{"launcher": {"stapler-class": "hudson.slaves.CommandLauncher", "command": "ssh h outwork-agent --stdio"}}`, `{"kind":"command","config":{"command":"ssh h outwork-agent --stdio"}}`},
 	} {
 		n := fleet.Node{Name: "n"}
@@ -49,6 +52,7 @@ func TestLaunchersOfJenkins(t *testing.T) {
 		}
 	}
 	for text, says := range map[string]string{
+		`{"launcher": {"$class": "hudson.os.windows.ManagedWindowsServiceLauncher", "userName": "ci", "password": "hunter2"}}`:                  "file:/PATH",
 		`{"launcher": {"$class": "hudson.plugins.sshslaves.SSHLauncher", "credentialsId": "my-key"}}`:                                           "file:/PATH",
 		`{"launcher": {"$class": "hudson.plugins.sshslaves.SSHLauncher", "sshHostKeyVerificationStrategy": {"$class": "x.Y"}}}`:                 "KeyVerificationStrategy",
 		`{"retentionStrategy": {"$class": "hudson.slaves.SimpleScheduledRetentionStrategy", "startTimeSpec": "99 * * * *", "upTimeMins": "5"}}`: "startTimeSpec",

@@ -20,7 +20,8 @@ import (
 // reach says how a new node's machine is reached.
 type reach struct {
 	ssh, key, hostKey, jump, command string
-	yes                              bool
+	winrm, password                  string
+	https, yes                       bool
 	timeout                          time.Duration
 }
 
@@ -36,11 +37,13 @@ func (e *env) nodeAddCmd() *cobra.Command {
 	var r reach
 	c := &cobra.Command{
 		Use: "add NAME", Short: "Add a machine: reach it, start its agent, run a tiny step on it, propose labels and executors",
-		Long: `Add a machine. With --ssh the controller logs in, finds out what the machine is, puts the agent there and starts it; with --command
-it runs a command whose standard input and output lead to an agent. Either way a tiny step is run then, and labels and executors that
-fit what was found are proposed, or taken with --yes. With neither the agent dials: the command to run on the machine is shown.
+		Long: `Add a machine. With --ssh the controller logs in, finds out what the machine is, puts the agent there and starts it; with --winrm it
+makes the agent a service of a Windows machine; with --command it runs a command whose standard input and output lead to an agent. Then a
+tiny step is run, and labels and executors that fit what was found are proposed, or taken with --yes. With none of them the agent dials:
+the command to run on the machine is shown.
 Files that are named here are the controller's.`,
 		Example: `  outwork node add build1 --ssh ci@build1.example.org --key /etc/outwork/id_ed25519 --yes
+  outwork node add win1 --winrm Administrator@win1.example.org --https --password file:/etc/outwork/win1.password --yes
   outwork node add box --command 'docker exec -i box outwork-agent --stdio'
   outwork node add mac-1 --labels mac`,
 		Args: exactly(1, "the new node's name"),
@@ -60,6 +63,9 @@ Files that are named here are the controller's.`,
 	c.Flags().StringVar(&r.key, "key", "", "`file` of the private key on the controller, or a reference such as env:NAME")
 	c.Flags().StringVar(&r.hostKey, "host-key", "", "how the machine is known: known-hosts, first-use, none, or its SHA256:… fingerprint")
 	c.Flags().StringVar(&r.jump, "jump", "", "`hosts` to go through, comma separated")
+	c.Flags().StringVar(&r.winrm, "winrm", "", "`USER@HOST[:PORT]` of a Windows machine to set up over WinRM")
+	c.Flags().StringVar(&r.password, "password", "", "where the controller finds the password for --winrm: `file:/PATH or env:NAME`")
+	c.Flags().BoolVar(&r.https, "https", false, "speak to --winrm over TLS, by default at port 5986")
 	c.Flags().StringVar(&r.command, "command", "", "`command` on the controller whose standard input and output are the agent's")
 	c.Flags().BoolVarP(&r.yes, "yes", "y", false, "take the labels and executors that are proposed, where none were given")
 	c.Flags().DurationVar(&r.timeout, "timeout", 3*time.Minute, "how long it may take to come online")
@@ -68,20 +74,32 @@ Files that are named here are the controller's.`,
 
 // into writes how a machine is reached into a request.
 func (r reach) into(n *api.NodeCreate) error {
-	if r.ssh != "" && r.command != "" {
-		return errUsage{errors.New("--ssh and --command: expected one of them")}
+	ways := 0
+	for _, way := range []string{r.ssh, r.winrm, r.command} {
+		if way != "" {
+			ways++
+		}
 	}
 	kind, config := "", map[string]string{}
 	switch {
+	case ways > 1:
+		return errUsage{errors.New("--ssh, --winrm and --command: expected one of them")}
+	case r.ssh == "" && (r.key != "" || r.hostKey != "" || r.jump != ""):
+		return errUsage{errors.New("--key, --host-key and --jump say how to log in: expected --ssh USER@HOST too")}
+	case r.winrm == "" && (r.password != "" || r.https):
+		return errUsage{errors.New("--password and --https say how to log in: expected --winrm USER@HOST too")}
 	case r.ssh != "":
 		kind = "ssh"
 		if err := r.login(config); err != nil {
 			return err
 		}
+	case r.winrm != "":
+		kind = "winrm"
+		if err := r.windows(config); err != nil {
+			return err
+		}
 	case r.command != "":
 		kind, config["command"] = "command", r.command
-	case r.key != "" || r.hostKey != "" || r.jump != "":
-		return errUsage{errors.New("--key, --host-key and --jump say how to log in: expected --ssh USER@HOST too")}
 	default:
 		return nil
 	}
@@ -95,19 +113,38 @@ func (r reach) into(n *api.NodeCreate) error {
 	return nil
 }
 
-// login writes the settings of the ssh launcher.
-func (r reach) login(config map[string]string) error {
-	host := r.ssh
-	if user, rest, ok := strings.Cut(host, "@"); ok {
-		config["user"], host = user, rest
+// target takes [USER@]HOST[:PORT] apart. A user of Windows may have an @ too.
+func target(flag, text string, config map[string]string) error {
+	host := text
+	if at := strings.LastIndexByte(host, '@'); at >= 0 {
+		config["user"], host = host[:at], host[at+1:]
 	}
 	if at := strings.LastIndexByte(host, ':'); at > 0 && strings.Count(host, ":") == 1 || strings.Contains(host, "]:") {
 		if _, err := strconv.Atoi(host[at+1:]); err != nil {
-			return errUsage{fmt.Errorf("--ssh %q: expected a number after the colon", r.ssh)}
+			return errUsage{fmt.Errorf("%s %q: expected a number after the colon", flag, text)}
 		}
 		config["port"], host = host[at+1:], host[:at]
 	}
 	config["host"] = strings.Trim(host, "[]")
+	return nil
+}
+
+// windows writes the settings of the winrm launcher.
+func (r reach) windows(config map[string]string) error {
+	if r.https {
+		config["https"] = "true"
+	}
+	if r.password != "" {
+		config["password"] = r.password
+	}
+	return target("--winrm", r.winrm, config)
+}
+
+// login writes the settings of the ssh launcher.
+func (r reach) login(config map[string]string) error {
+	if err := target("--ssh", r.ssh, config); err != nil {
+		return err
+	}
 	if r.key != "" {
 		config["key"] = r.key
 		if !strings.Contains(r.key, ":") {
@@ -185,7 +222,7 @@ func (e *env) comeUp(ctx context.Context, cl *client.Client, name string, timeou
 	}
 	err := e.awaitNodes(ctx, cl, []string{name}, func(n api.Node) (bool, error) {
 		if n.State == "offline" && n.Offline != nil && (n.Offline.Kind == "launch" || n.Offline.Kind == "channel") {
-			return false, fault.New(fault.Unavailable, "node %s: %s", name, n.Offline.Text)
+			return false, fault.New(fault.Unavailable, "node %s: %s", name, brief(reason(n)))
 		}
 		return n.State == "online", nil
 	})

@@ -54,7 +54,7 @@ func (f *nodeFlags) add(fs *pflag.FlagSet) {
 	fs.StringVar(&f.root, "remote-root", "", "`folder` of the agent on the machine")
 	fs.StringArrayVar(&f.env, "env", nil, "`NAME=VALUE` in the environment of its steps; may be repeated; an empty one takes all away")
 	fs.StringArrayVar(&f.tools, "tool", nil, "`NAME=FOLDER` where a tool is on the machine; may be repeated; an empty one takes all away")
-	fs.StringVar(&f.launcher, "launcher", "", "`kind`: inbound, ssh or command")
+	fs.StringVar(&f.launcher, "launcher", "", "`kind`: inbound, ssh, winrm or command")
 	fs.StringArrayVar(&f.launch, "launcher-config", nil, "`KEY=VALUE` of the launcher; may be repeated; replaces all settings that it has")
 	fs.StringVar(&f.retention, "retention", "", "`kind`: always, demand, schedule, cloud or once")
 	fs.StringArrayVar(&f.retain, "retention-config", nil, "`KEY=VALUE` of the retention, such as idleDelay=10m; may be repeated")
