@@ -99,6 +99,7 @@ type JoinToken struct {
 	Secret  string    `json:"secret"`
 	Expires time.Time `json:"expires"`
 	Command string    `json:"command" example:"outwork agent --url https://ci.example.org --token owj_…"`
+	Script  string    `json:"script,omitempty" doc:"The same for a machine that has a shell and curl, and no agent yet." example:"curl -fsS https://ci.example.org/agent.sh | sh -s -- --token owj_…"`
 }
 
 // Join is what an agent sends with its one-use token.

@@ -226,11 +226,12 @@ func (s *server) agents() {
 			if err != nil {
 				return nil, err
 			}
-			command := s.Join(plain)
+			command, script := s.Join(plain), "curl -fsS "+s.URL()+"/agent.sh | sh -s -- --token "+plain
 			if in.Body.Node != "" {
 				command += " --name " + in.Body.Node
+				script += " --name " + in.Body.Node
 			}
-			return ok(api.JoinToken{Secret: plain, Expires: t.Expires, Command: command}), nil
+			return ok(api.JoinToken{Secret: plain, Expires: t.Expires, Command: command, Script: script}), nil
 		})
 	register(s, route{method: "POST", path: "/agents/join", id: "join", summary: "Exchange a join token for a node's own credential", tag: "agents", scope: open, status: http.StatusCreated, maxBody: 1 << 16}, s.join)
 }

@@ -540,7 +540,8 @@ func TestNodes(t *testing.T) {
 		expect(t, what, err, fault.NotFound, "x")
 	}
 	tok, err := c.CreateJoinToken(ctx, api.JoinTokenCreate{TTL: "10m", Node: "new"})
-	if err != nil || !strings.HasPrefix(tok.Secret, "owj_") || !strings.Contains(tok.Command, tok.Secret) || !strings.Contains(tok.Command, "--name new") {
+	if err != nil || !strings.HasPrefix(tok.Secret, "owj_") || !strings.Contains(tok.Command, tok.Secret) || !strings.Contains(tok.Command, "--name new") ||
+		!strings.HasPrefix(tok.Script, "curl -fsS "+f.URL()+"/agent.sh | ") || !strings.Contains(tok.Script, tok.Secret+" --name new") {
 		t.Errorf("%+v, %v", tok, err)
 	}
 	expect(t, "a bad ttl", second(c.CreateJoinToken(ctx, api.JoinTokenCreate{TTL: "soon"})), fault.Invalid, "soon", "30m")

@@ -35,7 +35,7 @@ func (e *env) nodeListCmd() *cobra.Command {
 			return e.show(ns, func(w *tabwriter.Writer) {
 				fmt.Fprintln(w, "NAME\tSTATE\tBUSY\tSYSTEM\tLABELS\tREASON")
 				for _, n := range ns {
-					fmt.Fprintf(w, "%s\t%s\t%d/%d\t%s\t%s\t%s\n", n.Name, n.State, len(n.Busy), n.Executors, system(n), label.FormatLabels(n.Labels), reason(n))
+					fmt.Fprintf(w, "%s\t%s\t%d/%d\t%s\t%s\t%s\n", n.Name, n.State, len(n.Busy), n.Executors, system(n), label.FormatLabels(n.Labels), brief(reason(n)))
 				}
 			})
 		},
@@ -51,11 +51,27 @@ func system(n api.Node) string {
 	return n.OS + "/" + n.Arch
 }
 
+// reason is why a node is not online.
 func reason(n api.Node) string {
 	if n.Offline == nil {
 		return ""
 	}
 	return n.Offline.Text
+}
+
+// longest is how much of a text a table shows; `node show` has the rest.
+const longest = 100
+
+// brief is so much of a text that a table stays one.
+func brief(text string) string {
+	line, _, cut := strings.Cut(text, "\n")
+	if r := []rune(line); len(r) > longest {
+		line, cut = string(r[:longest]), true
+	}
+	if cut {
+		line += " …"
+	}
+	return line
 }
 
 func (e *env) nodeShowCmd() *cobra.Command {
@@ -131,6 +147,9 @@ func (e *env) nodeTokenCmd() *cobra.Command {
 			}
 			return e.show(t, func(w *tabwriter.Writer) {
 				fmt.Fprintf(w, "On the new machine, within %s:\n\n  %s\n", duration(timeUntil(t.Expires)), t.Command)
+				if t.Script != "" { // an older controller has none
+					fmt.Fprintf(w, "\nor, where there is no Outwork yet:\n\n  %s\n", t.Script)
+				}
 			})
 		},
 	}

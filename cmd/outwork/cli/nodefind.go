@@ -62,7 +62,7 @@ func (e *env) nodeHistoryCmd() *cobra.Command {
 				for _, r := range rs {
 					why := ""
 					if r.Offline != nil {
-						why = r.Offline.Text
+						why = brief(r.Offline.Text)
 					}
 					fmt.Fprintf(w, "%s\t%s\t%s\n", r.At.Local().Format(time.DateTime), r.State, why)
 				}
