@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/outwork-build/outwork/fleet"
+	"github.com/outwork-build/outwork/internal/fault"
+	"github.com/outwork-build/outwork/server/auth"
 )
 
 // gauge is a monitor with a small graph of what it saw.
@@ -27,7 +29,8 @@ type nodePage struct {
 	Gauges   []gauge
 	Records  []fleet.Record
 	Log      string
-	Owner    string // the file that looks after it
+	Owner    string          // the file that looks after it
+	Keys     []fleet.HostKey // by which its hosts are known; of an admin's page
 	Env      []pairRow
 	Tools    []pairRow
 	Stays    string // when it is connected, in words; "" is always
@@ -42,6 +45,11 @@ func (s *site) node(w http.ResponseWriter, r *http.Request) error {
 	n, name := st.Node, st.Node.Name
 	p := nodePage{Node: newRow(st, s.running(name)), Launches: s.Fleet.Launches(n), Env: pairRows(n.Env), Tools: pairRows(n.Tools), Stays: stays(n.Retention), Limits: limitWords(n.Monitors)}
 	p.Owner, _ = s.Owner(name)
+	if auth.From(r.Context()).May(auth.Admin) {
+		if p.Keys, err = s.Fleet.HostKeys(r.Context(), name); err != nil && !fault.Is(err, fault.Conflict) {
+			s.Log.Warn("read the host keys of a node", "node", name, "error", err)
+		}
+	}
 	if p.Gauges, err = s.gauges(st); err != nil {
 		return err
 	}
@@ -73,11 +81,13 @@ func stays(r fleet.RetentionSpec) string {
 	k, _ := kindOf(retentionKinds(), r.Kind)
 	var with []string
 	for _, s := range pairRows(r.Config) {
-		title := s.Name
-		if x := k.setting(s.Name); x != nil {
-			title = lower(x.Label)
+		words := s.Name + " " + s.Value
+		if x := k.setting(s.Name); x != nil && x.Type == "check" {
+			words = lower(x.Label)
+		} else if x != nil {
+			words = lower(x.Label) + " " + s.Value
 		}
-		with = append(with, title+" "+s.Value)
+		with = append(with, words)
 	}
 	if len(with) == 0 {
 		return lower(k.Title)

@@ -70,7 +70,7 @@ func (s *site) beginning(from string) (fleet.Node, url.Values, error) {
 			return n, nil, fault.New(fault.NotFound, "there is no node %q to copy", from)
 		}
 		n = st.Node
-		n.Offline, n.Created = nil, time.Time{}
+		n.Offline, n.Down, n.Used, n.Created = nil, nil, false, time.Time{}
 		if n.Launcher.Kind == ownLauncher {
 			n.Launcher = fleet.LauncherSpec{Kind: "inbound"}
 		}
@@ -223,6 +223,22 @@ func (s *site) remove(w http.ResponseWriter, r *http.Request) error {
 	}
 	s.Log.Info("node deleted", "node", name, "by", auth.From(r.Context()).User)
 	http.Redirect(w, r, "/nodes", http.StatusSeeOther)
+	return nil
+}
+
+// approve lets a host on the way to a node in with the key that its page shows.
+func (s *site) approve(w http.ResponseWriter, r *http.Request) error {
+	v, err := readForm(w, r)
+	if err != nil {
+		return err
+	}
+	name, by := fleet.NodeName(r.PathValue("node")), auth.From(r.Context()).User
+	k, err := s.Fleet.Approve(r.Context(), name, v.Get("fingerprint"), by)
+	if err != nil {
+		return err
+	}
+	s.Log.Info("host key approved", "node", name, "fingerprint", k.Fingerprint, "by", by)
+	http.Redirect(w, r, string(nodePath(name)), http.StatusSeeOther)
 	return nil
 }
 

@@ -131,8 +131,8 @@ func (s *site) form(v url.Values, ps problems) nodeForm {
 	f.Retentions = s.kinds(v, "retention", retentionKinds(), make, ps)
 	for _, m := range limitsAsked() {
 		p := "monitor." + m.Name + "."
-		f.Limits = append(f.Limits, limitForm{m, make(p+"action", setting{Label: m.Title + ": what follows", Options: limitActions}), make(p+"bad", setting{Label: m.Title + ": bad when " + m.Bad}),
-			make(p+"warn", setting{Label: m.Title + ": warn when " + m.Bad})})
+		f.Limits = append(f.Limits, limitForm{m, make(p+"action", setting{Label: m.Title + ": what follows", Options: limitActions}), make(p+"bad", setting{Label: "Bad when " + m.Bad}),
+			make(p+"warn", setting{Label: "Warn when " + m.Bad})})
 	}
 	f.Env = newPairs(v, ps, "env", "Environment", "Variables of every step on this node.", "PATH+TOOLS")
 	f.Tools = newPairs(v, ps, "tool", "Tools", "Where tools are on this node, by their names.", "jdk21")

@@ -32,7 +32,7 @@ func whole(name string) url.Values {
 		"launcher": {"ssh"}, "launcher.ssh.host": {"127.0.0.1"}, "launcher.ssh.port": {"1"}, "launcher.ssh.user": {"ci"}, "launcher.ssh.password": {"env:NODE_PASSWORD"}, "launcher.ssh.hostKey": {"none"},
 		"launcher.ssh.copy": {"false"}, "launcher.ssh.agentPath": {"/opt/agent"}, "launcher.ssh.name": {"jump.1.user", ""}, "launcher.ssh.value": {"ops", ""}, "launcher.ssh.jump": {"127.0.0.1:2"},
 		"launcher.command.command": {"left aside"},
-		"retention": {"schedule"}, "retention.schedule.start": {"0 8 * * 1-5"}, "retention.schedule.upTime": {"10h"}, "retention.schedule.keepWhenActive": {"true"}, "retention.cloud.idle": {"left aside"},
+		"retention":                {"schedule"}, "retention.schedule.start": {"0 8 * * 1-5"}, "retention.schedule.upTime": {"10h"}, "retention.schedule.keepWhenActive": {"true"}, "retention.cloud.idle": {"left aside"},
 		"monitor.disk.action": {"warn"}, "monitor.disk.bad": {"5 GiB"}, "monitor.disk.warn": {"10GiB"}, "monitor.clock.action": {""}, "monitor.clock.bad": {"2s"},
 		"env.name": {"PATH+X", "LINES", ""}, "env.value": {`C:\new;D:\tools`, "one\r\ntwo", ""}, "tool.name": {"jdk21"}, "tool.value": {"/opt/jdk-21"},
 		"hold": {"yes"}, "reason": {"not set up"}}

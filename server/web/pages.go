@@ -70,7 +70,7 @@ func (s *site) jobRows(ctx context.Context) ([]jobRow, error) {
 }
 
 // atHome is how many nodes the first page lists.
-const atHome = 30
+const atHome = 60
 
 func (s *site) home(w http.ResponseWriter, r *http.Request) error {
 	jobs, err := s.jobRows(r.Context())
@@ -82,12 +82,15 @@ func (s *site) home(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	q := s.queuePage(r.Context(), url.Values{})
-	nodes := s.nodeRows(filter.Filter{})
+	var nodes []cell
+	for _, n := range s.nodeRows(filter.Filter{}) {
+		nodes = append(nodes, cell{nodeRow: n})
+	}
 	return s.show(w, r, "home", view{Title: "Home", Section: "home", Topics: "jobs builds queue nodes", Data: struct {
 		Jobs    []jobRow
 		Running []row
 		Queue   queuePage
-		Nodes   []nodeRow
+		Nodes   []cell
 		More    int // nodes that are not listed
 	}{jobs, running, q, nodes[:min(len(nodes), atHome)], max(0, len(nodes)-atHome)}})
 }

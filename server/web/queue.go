@@ -1,9 +1,9 @@
 package web
 
 import (
+	"cmp"
 	"context"
 	"html/template"
-	"math"
 	"net/http"
 	"net/url"
 	"slices"
@@ -156,7 +156,9 @@ type whyPage struct {
 	If         string // what is assumed
 	Problem    string // what is wrong with that
 	Candidates []candidate
-	More       int // nodes that are not listed
+	More       int       // nodes that are not listed
+	Never      []refusal // nodes that such work never runs on
+	Others     int       // how many these are
 	Of         string
 }
 
@@ -201,50 +203,39 @@ func (s *site) why(w http.ResponseWriter, r *http.Request) error {
 	return s.show(w, r, "why", view{Title: "Why: " + title, Section: "queue", Topics: "queue nodes", Data: p})
 }
 
-// list puts the nodes in the order of their scores; those that never take the item come last.
+// list puts the nodes that may run it in the order of their scores, and the others under their reasons.
 func (p *whyPage) list() {
 	all := p.Nodes
 	p.Of = "now"
 	if p.Decision != nil && len(all) == 0 {
 		all, p.Of = p.Decision.Candidates, "when it was decided"
 	}
-	all = slices.Clone(all)
-	slices.SortStableFunc(all, func(a, b queue.Candidate) int {
-		rank := func(c queue.Candidate) float64 {
-			switch {
-			case c.Chosen:
-				return math.Inf(-1)
-			case !c.Scored:
-				return math.Inf(1)
-			}
-			return -c.Score
+	var never []queue.NodeReason
+	for _, c := range all {
+		if !c.Scored && !c.Chosen {
+			never = append(never, queue.NodeReason{Node: c.Node, Reason: c.Reason, Predicate: c.Predicate})
+			continue
 		}
-		if ra, rb := rank(a), rank(b); ra != rb {
-			if ra < rb {
-				return -1
-			}
+		p.Candidates = append(p.Candidates, candidate{c, helpful(c)})
+	}
+	slices.SortStableFunc(p.Candidates, func(a, b candidate) int {
+		switch {
+		case a.Chosen != b.Chosen && a.Chosen:
+			return -1
+		case a.Chosen != b.Chosen:
 			return 1
 		}
-		return 0
+		return cmp.Compare(b.Score, a.Score)
 	})
-	p.More = max(0, len(all)-maxCandidates)
-	for _, c := range all[:len(all)-p.More] {
-		p.Candidates = append(p.Candidates, candidate{c, helpful(c, p.Item)})
-	}
+	p.More = max(0, len(p.Candidates)-maxCandidates)
+	p.Candidates = p.Candidates[:len(p.Candidates)-p.More]
+	p.Never, p.Others = refusals(never), len(never)
 }
 
-// helpful is a change of a node that may let it take an item.
-func helpful(c queue.Candidate, it queue.Item) string {
-	name := "node " + string(c.Node) + " "
-	switch c.Predicate {
-	case queue.IsOffline, queue.NotTaking:
-		return name + "online"
-	case queue.Reserved:
-		return name + "normal"
-	case queue.NoLabel:
-		if it.Label != "" && !strings.ContainsAny(it.Label, `&|!<>()" `) {
-			return name + "label " + it.Label
-		}
+// helpful is a change of a node that would let it take an item.
+func helpful(c queue.Candidate) string {
+	if c.Predicate == queue.IsOffline || c.Predicate == queue.NotTaking {
+		return "node " + string(c.Node) + " online"
 	}
 	return ""
 }

@@ -71,6 +71,28 @@ func launcherKinds() []kind {
 			{Key: "timeout", Label: "The agent must speak within", Placeholder: "1m", More: true},
 			{Key: "text", Label: "The channel is made for text (telnet, a terminal)", Type: "check", Wide: true, More: true},
 		}},
+		{Name: "winrm", Title: "By WinRM", About: "The controller sets the agent up as a service on a Windows machine; the service dials in.", Settings: []setting{
+			{Key: "host", Label: "Host", Hint: "Name or address.", Placeholder: "the node's name"},
+			{Key: "port", Label: "Port", Type: "number", Placeholder: "5985, with https 5986"},
+			{Key: "user", Label: "User", Hint: `An administrator: NAME, or DOMAIN\NAME.`, Placeholder: "Administrator"},
+			{Key: "password", Label: "Password", Hint: secretHint, Placeholder: "env:WIN1_PASSWORD"},
+			{Key: "https", Label: "By https", Type: "select", Options: []option{{"", "as the port says"}, {"true", "yes"}, {"false", "no"}}},
+			{Key: "auth", Label: "Log in by", Type: "select", Options: []option{{"", "NTLM"}, {"basic", "basic"}}},
+			{Key: "pinned", Label: "SHA-256 of its certificate", More: true},
+			{Key: "ca", Label: "File of the CA's certificates", Placeholder: "the system's", More: true},
+			{Key: "insecure", Label: "Any certificate will do (unsafe)", Type: "check", Wide: true, More: true},
+			{Key: "allowUnencrypted", Label: "Send the password in the clear: basic without https (unsafe)", Type: "check", Wide: true, More: true},
+			{Key: "service", Label: "Name of the service", Placeholder: "the node's name", More: true},
+			{Key: "runAs", Label: "The service runs as", Placeholder: "LocalSystem", More: true},
+			{Key: "runAsPassword", Label: "That user's password", Hint: secretHint, More: true},
+			{Key: "url", Label: "The machine reaches the controller at", Placeholder: "the controller's address", More: true},
+			{Key: "upload", Label: "Copy the agent over WinRM, not from that address", Type: "check", Wide: true, More: true},
+			{Key: "timeout", Label: "Time-out of each request", Placeholder: "1m", More: true},
+			{Key: "transfer", Label: "Time to bring the agent there", Placeholder: "15m", More: true},
+			{Key: "dialIn", Label: "The agent must dial in within", Placeholder: "90s", More: true},
+			{Key: "retries", Label: "Further attempts at once", Type: "number", Placeholder: "0", More: true},
+			{Key: "retryWait", Label: "Pause before each", Placeholder: "15s", More: true},
+		}},
 	}
 }
 
@@ -102,7 +124,7 @@ type limitAbout struct{ Name, Title, Bad, Default string }
 // limitsAsked are the monitors that have limits.
 func limitsAsked() []limitAbout {
 	return []limitAbout{
-		{"disk", "Disk", "free at the remote root below", "1 GiB and 20 %: offline"},
+		{"disk", "Disk of the remote root", "free below", "1 GiB and 20 %: offline"},
 		{"temp", "Temporary space", "free below", "1 GiB and 20 %: offline"},
 		{"swap", "Swap", "free below", "256 MiB and 20 %: warn"},
 		{"clock", "Clock", "off by more than", "5s: warn"},

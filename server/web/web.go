@@ -133,6 +133,7 @@ func (s *site) nodeRoutes(get, post func(pattern string, h handler)) {
 	get("/nodes/{node}/delete", admin(s.removal))
 	post("/nodes/{node}/delete", s.remove)
 	post("/nodes/{node}/join", s.invite)
+	post("/nodes/{node}/approve", s.approve)
 	get("/node-orders", admin(s.preview))
 	post("/node-orders", s.preview)
 	post("/node-orders/do", s.carryOut)
