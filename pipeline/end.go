@@ -77,7 +77,7 @@ func (u *run) finish(e ending) error {
 	u.nodes.releaseAll(ctx)
 	u.say("end", strings.Join(append(e.lines, "Finished: "+string(e.result)), "\n"))
 	u.stages.finish(ctx, e.result)
-	if err := u.out.Finish(); err != nil {
+	if err := u.out.Load().Finish(); err != nil {
 		u.log.Error("the log cannot be completed", "err", err)
 	}
 	record := u.Build()
@@ -89,7 +89,7 @@ func (u *run) finish(e ending) error {
 	if err != nil {
 		return err
 	}
-	u.r.news.signal()
+	u.r.news.Notify()
 	u.r.count.ended(e.result, e.kind)
 	u.log.Info("build finished", "result", string(e.result), "cause", string(e.kind), "message", e.message)
 	if err := u.r.c.Store.Drop(ctx, u.id); err != nil {
@@ -112,7 +112,7 @@ func (r *Runner) discard(ctx context.Context, name build.JobName) {
 		}
 	}
 	if len(old) > 0 {
-		r.news.signal()
+		r.news.Notify()
 	}
 }
 

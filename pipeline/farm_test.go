@@ -24,6 +24,7 @@ type farm struct {
 	released int
 	returned int
 	offline  map[fleet.NodeName]bool
+	paused   bool                                              // nothing is granted
 	wrap     func(fleet.NodeName, agent.Machine) agent.Machine // nil hands the machines out as they are
 }
 
@@ -40,6 +41,18 @@ type lease struct {
 	withdrawn bool
 	lostHold  bool
 	lost      chan struct{}
+	after     []*func() // to be called when the item waits no longer
+}
+
+// over reports whether the item waits no longer.
+func (l *lease) over() bool { return l.active || l.lostHold || l.withdrawn }
+
+// tell calls who wants to hear of the end of the wait. The caller holds mu.
+func (l *lease) tell() {
+	for _, f := range l.after {
+		go (*f)()
+	}
+	l.after = nil
 }
 
 func newFarm() *farm {
@@ -57,22 +70,35 @@ func (f *farm) add(name, root string, labels ...string) *steptest.Machine {
 	return m
 }
 
+// pause has the farm grant nothing, until it is told to go on.
+func (f *farm) pause(on bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.paused = on
+	f.place()
+}
+
 // place grants what can be granted. The caller holds mu.
 func (f *farm) place() {
 	for _, l := range f.leases {
-		if l.active || l.withdrawn || l.lostHold {
-			continue
-		}
-		for _, n := range f.nodes {
-			if l.item.Label == "" || slices.Contains(n.labels, l.item.Label) {
-				l.grant = queue.Grant{Item: l.item.ID, Epoch: l.grant.Epoch + 1, Node: n.name}
-				l.active, l.lost = true, make(chan struct{})
-				f.granted++
-				break
-			}
+		f.placeOne(l)
+	}
+}
+
+func (f *farm) placeOne(l *lease) {
+	if f.paused || l.over() {
+		return
+	}
+	for _, n := range f.nodes {
+		if l.item.Label == "" || slices.Contains(n.labels, l.item.Label) {
+			l.grant = queue.Grant{Item: l.item.ID, Epoch: l.grant.Epoch + 1, Node: n.name}
+			l.active, l.lost = true, make(chan struct{})
+			f.granted++
+			l.tell()
+			f.cond.Broadcast()
+			return
 		}
 	}
-	f.cond.Broadcast()
 }
 
 func (f *farm) Submit(ctx context.Context, it queue.Item) (pipeline.Ticket, error) {
@@ -91,7 +117,7 @@ func (f *farm) Submit(ctx context.Context, it queue.Item) (pipeline.Ticket, erro
 	case !l.active:
 		l.item, l.withdrawn = it, false
 	}
-	f.place()
+	f.placeOne(l)
 	return &ticket{f, l}, nil
 }
 
@@ -104,7 +130,7 @@ func (f *farm) Return(_ context.Context, g queue.Grant) (pipeline.Ticket, error)
 	}
 	l.active = false
 	f.returned++
-	f.place()
+	f.placeOne(l)
 	return &ticket{f, l}, nil
 }
 
@@ -159,6 +185,7 @@ func (f *farm) lose(name fleet.NodeName) {
 		if l.active && l.grant.Node == name {
 			l.active, l.withdrawn, l.lostHold = false, true, l.item.Policy == agent.Hold
 			close(l.lost)
+			l.tell()
 		}
 	}
 	f.cond.Broadcast()
@@ -257,6 +284,27 @@ func (t *ticket) Wait(ctx context.Context) (queue.Grant, error) {
 	}
 }
 
+func (t *ticket) Ready() bool {
+	t.f.mu.Lock()
+	defer t.f.mu.Unlock()
+	return t.l.over()
+}
+
+func (t *ticket) AfterFunc(f func()) (stop func()) {
+	t.f.mu.Lock()
+	defer t.f.mu.Unlock()
+	if t.l.over() {
+		go f()
+		return func() {}
+	}
+	t.l.after = append(t.l.after, &f)
+	return func() {
+		t.f.mu.Lock()
+		defer t.f.mu.Unlock()
+		t.l.after = slices.DeleteFunc(t.l.after, func(o *func()) bool { return o == &f })
+	}
+}
+
 func (t *ticket) Withdraw(context.Context) error {
 	t.f.mu.Lock()
 	defer t.f.mu.Unlock()
@@ -264,6 +312,7 @@ func (t *ticket) Withdraw(context.Context) error {
 		return fault.New(fault.Conflict, "%s has been granted", t.l.item.ID)
 	}
 	t.l.withdrawn = true
+	t.l.tell()
 	t.f.cond.Broadcast()
 	return nil
 }

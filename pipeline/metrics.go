@@ -32,7 +32,8 @@ func newMetrics(r *Runner) (*metrics, error) {
 		})
 	}
 	for _, c := range []prometheus.Collector{m.accepted, m.finished, m.resumed,
-		gauge("outwork_pipelines_running", "Pipelines that are being evaluated.", func() int { return len(r.running) }),
+		gauge("outwork_pipelines_running", "Pipelines that have begun and not ended.", func() int { return len(r.running) }),
+		gauge("outwork_pipelines_parked", "Pipelines among them that only wait and are not in memory.", func() int { return r.away }),
 		gauge("outwork_builds_waiting", "Builds that are queued because of a limit.", func() int { return len(r.waiting) })} {
 		if err := r.c.Registry.Register(c); err != nil {
 			return nil, fmt.Errorf("pipeline: metrics: %w", err)

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/outwork-build/outwork/agent"
@@ -31,8 +32,26 @@ const (
 type nodes struct {
 	u *run
 
-	mu   sync.Mutex
-	open map[queue.ItemID]queue.Grant // acquired and not released
+	mu    sync.Mutex
+	open  map[queue.ItemID]queue.Grant // acquired and not released
+	waits map[queue.ItemID]*waiting    // in the queue; at first what was there when the run was parked
+}
+
+// waiting is an item that waits in the queue, whether its run is in memory or not.
+type waiting struct {
+	ticket Ticket
+	since  time.Time
+	said   atomic.Bool // why it waits
+}
+
+// newNodes takes over what the run's last evaluation left in the queue.
+func newNodes(u *run) *nodes {
+	n := &nodes{u: u, open: map[queue.ItemID]queue.Grant{}, waits: u.kept}
+	if n.waits == nil {
+		n.waits = map[queue.ItemID]*waiting{}
+	}
+	u.kept = nil
+	return n
 }
 
 // lostError is an exception that retry(conditions: [agent()]) knows, and queue.ErrLost too.
@@ -102,16 +121,16 @@ func (n *nodes) Acquire(ctx context.Context, a step.Address, r step.Request, wai
 // grant submits the item, which is idempotent, and waits for its executor. A queue that cannot be reached is asked again.
 func (n *nodes) grant(ctx context.Context, it queue.Item, waiting func(string)) (queue.Grant, error) {
 	for {
-		ticket, err := n.u.r.c.Queue.Submit(ctx, it)
+		w, err := n.submit(ctx, it)
 		var g queue.Grant
 		if err == nil {
-			g, err = n.wait(ctx, ticket, it.ID, waiting)
+			g, err = n.wait(ctx, w, it.ID, waiting)
 		}
 		switch {
 		case err == nil:
 			return g, nil
 		case ctx.Err() != nil:
-			if ticket == nil && isException(context.Cause(ctx)) {
+			if w == nil && isException(context.Cause(ctx)) {
 				n.drop(context.WithoutCancel(ctx), it)
 			}
 			return g, context.Cause(ctx)
@@ -126,6 +145,25 @@ func (n *nodes) grant(ctx context.Context, it queue.Item, waiting func(string)) 
 	}
 }
 
+// submit puts an item into the queue, or finds it where it waits since before its run was parked.
+func (n *nodes) submit(ctx context.Context, it queue.Item) (*waiting, error) {
+	n.mu.Lock()
+	w := n.waits[it.ID]
+	n.mu.Unlock()
+	if w != nil {
+		return w, nil
+	}
+	t, err := n.u.r.c.Queue.Submit(ctx, it)
+	if err != nil {
+		return nil, err
+	}
+	w = &waiting{ticket: t, since: time.Now()}
+	n.mu.Lock()
+	n.waits[it.ID] = w
+	n.mu.Unlock()
+	return w, nil
+}
+
 // giveUp ends an acquisition whose context ended after the grant: an abort gives the executor back, a stop keeps it.
 func (n *nodes) giveUp(ctx context.Context, g queue.Grant) error {
 	cause := context.Cause(ctx)
@@ -135,25 +173,77 @@ func (n *nodes) giveUp(ctx context.Context, g queue.Grant) error {
 	return cause
 }
 
-// wait waits for the grant and says once why, when it takes long.
-func (n *nodes) wait(ctx context.Context, t Ticket, id queue.ItemID, waiting func(string)) (queue.Grant, error) {
+// wait waits for the grant and says once why, when it takes long. What waits when the run leaves memory is kept.
+func (n *nodes) wait(ctx context.Context, w *waiting, id queue.ItemID, say func(string)) (queue.Grant, error) {
 	said := make(chan struct{})
-	timer := time.AfterFunc(patience, func() {
+	timer := time.AfterFunc(w.patience(), func() {
 		defer close(said)
-		if why, err := n.u.r.c.Queue.Why(ctx, id); err == nil {
-			waiting(why.Summary)
-		}
+		w.explain(ctx, n.u.r, id, say)
 	})
 	defer func() {
 		if !timer.Stop() {
 			<-said
 		}
 	}()
-	g, err := t.Wait(ctx)
+	u, over := n.u, func() {}
+	if !w.ticket.Ready() { // what does not wait must not leave
+		over = step.Wait(ctx, step.Wake{When: func(ring func()) func() { return w.watch(u, id, say, ring) }})
+	}
+	g, err := w.ticket.Wait(ctx)
+	over()
+	if err != nil && ctx.Err() != nil && !isException(context.Cause(ctx)) {
+		return g, err
+	}
+	n.mu.Lock()
+	delete(n.waits, id)
+	n.mu.Unlock()
 	if err != nil && isException(context.Cause(ctx)) {
-		n.withdraw(context.WithoutCancel(ctx), t)
+		n.withdraw(context.WithoutCancel(ctx), w.ticket)
 	}
 	return g, err
+}
+
+// patience is how long it still waits before it says why.
+func (w *waiting) patience() time.Duration { return max(0, patience-time.Since(w.since)) }
+
+func (w *waiting) explain(ctx context.Context, r *Runner, id queue.ItemID, say func(string)) {
+	if w.said.Load() {
+		return
+	}
+	if why, err := r.c.Queue.Why(ctx, id); err == nil {
+		say(why.Summary)
+		w.said.Store(true)
+	}
+}
+
+// watch looks after an item of a parked run: it rings when the item waits no longer, and says why it waits when that takes long.
+func (w *waiting) watch(u *run, id queue.ItemID, say func(string), ring func()) (cancel func()) {
+	stop := w.ticket.AfterFunc(ring)
+	if w.said.Load() {
+		return stop
+	}
+	timer := time.AfterFunc(w.patience(), func() {
+		u.meanwhile(func() {
+			ctx, cancel := context.WithTimeout(context.Background(), closeTime)
+			defer cancel()
+			w.explain(ctx, u.r, id, say)
+		})
+	})
+	return func() { stop(); timer.Stop() }
+}
+
+// keeps reports whether an item waits in the queue.
+func (n *nodes) keeps(id queue.ItemID) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.waits[id] != nil
+}
+
+// holds reports whether there are executors that must be given back.
+func (n *nodes) holds() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return len(n.open) > 0
 }
 
 // drop takes an item out of the queue that an earlier life of the controller may have put there, whatever it has become.
@@ -329,13 +419,14 @@ func (n *nodes) keep(g queue.Grant) {
 // releaseAll gives back what the program did not get to: it was killed, or the farm failed.
 func (n *nodes) releaseAll(ctx context.Context) {
 	n.mu.Lock()
-	var left []queue.Grant
-	for _, g := range n.open {
-		left = append(left, g)
-	}
+	left, waits := slices.Collect(maps.Values(n.open)), slices.Collect(maps.Values(n.waits))
+	clear(n.waits)
 	n.mu.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, 3*closeTime)
 	defer cancel()
+	for _, w := range waits {
+		n.withdraw(ctx, w.ticket)
+	}
 	for _, g := range left {
 		_ = n.releaseGrant(ctx, g)
 	}

@@ -35,10 +35,29 @@ type Config struct {
 
 	LeaseTTL   time.Duration         // of the leases opened on machines: queue.Config.TTL, which counts on it; 0 is 30 s
 	URL        string                // of the controller, for BUILD_URL; "" when it has none
-	MaxRunning int                   // pipelines that are evaluated at once, the rest stay queued; 0 is 2,000
+	MaxRunning int                   // pipelines at once that do something, the other builds stay queued; those that only wait do not count; 0 is 2,000
+	MaxLoading int                   // pipelines at once that evaluate what stands before their first wait, which takes milliseconds; 0 is 32
+	Quiet      time.Duration         // after which a pipeline that only waits leaves memory; 0 is 30 s
+	MaxQuiet   int                   // threads of such pipelines in memory, above which they leave at once; 0 is 500, negative none
 	Now        func() time.Time      // nil is time.Now
 	Log        *slog.Logger          // nil discards
 	Registry   prometheus.Registerer // nil keeps no metrics
+}
+
+func (c *Config) limits() {
+	if c.MaxRunning == 0 {
+		c.MaxRunning = 2000
+	}
+	if c.MaxLoading == 0 {
+		c.MaxLoading = 32
+	}
+	if c.Quiet == 0 {
+		c.Quiet = 30 * time.Second
+	}
+	if c.MaxQuiet == 0 {
+		c.MaxQuiet = 500
+	}
+	c.MaxQuiet = max(c.MaxQuiet, 0)
 }
 
 // Queue is what a Runner needs of the queue; *queue.Queue has the meaning of each call.
@@ -55,6 +74,8 @@ type Queue interface {
 type Ticket interface {
 	Wait(ctx context.Context) (queue.Grant, error)
 	Withdraw(ctx context.Context) error
+	Ready() bool
+	AfterFunc(f func()) (stop func())
 }
 
 // Fleet is what a Runner needs of the roster; *fleet.Roster has the meaning of each call.

@@ -35,6 +35,7 @@ func (u *run) program(file *jenkinsfile.File, entries []interp.Entry, stop conte
 		File: file, Steps: u.r.steps, Symbols: u.r.c.Symbols, Run: u, Replay: entries, Log: u.log,
 		Journal: keeper{u, stop}, SetEnv: u.env.put, Around: u.around,
 		Globals: map[string]value.Value{"params": params},
+		Changed: func(p *interp.Program) { u.r.look(u, p) },
 		Forms:   map[string]interp.Form{},
 	}
 	c.Globals["scm"] = value.Pairs("$class", "scm") // without a repository, checkout says so
@@ -110,7 +111,7 @@ func (u *run) Output(a step.Address, stage string) step.Stream {
 	if strings.HasPrefix(string(a), "b:") {
 		s = &stretch{u: u, thread: string(a), stage: stage}
 	} else {
-		s = u.out.Stream(string(a), stage)
+		s = u.out.Load().Stream(string(a), stage)
 	}
 	return heard{s, &u.listeners, string(a)}
 }
@@ -129,7 +130,7 @@ type stretch struct {
 
 func (s *stretch) open(off int64) *log.Stream {
 	if s.to == nil {
-		s.first, s.to = off, s.u.out.Stream(fmt.Sprintf("%s@%d", s.thread, off), s.stage)
+		s.first, s.to = off, s.u.out.Load().Stream(fmt.Sprintf("%s@%d", s.thread, off), s.stage)
 		if s.stamp {
 			s.to.Stamp()
 		}

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/outwork-build/outwork/build"
 	"github.com/outwork-build/outwork/build/log"
@@ -23,7 +24,7 @@ import (
 //
 //	record ─▶ texts (pinned, or fetched) ─▶ parse ─▶ journal ─▶ program ─▶ result ─▶ record
 //
-// Every arrow may be cut by the end of the controller; the next one starts again at the first.
+// Every arrow may be cut by the end of the controller, or when the run is parked; the next time it starts again at the first.
 type run struct {
 	r   *Runner
 	id  build.ID
@@ -31,23 +32,33 @@ type run struct {
 
 	job       build.Job
 	source    *build.Source
-	out       *log.Log
+	out       atomic.Pointer[log.Log] // of execute, or of meanwhile
 	env       *environment
 	params    *value.Map // the global; belongs to the baton's holder
 	stages    *stages
 	nodes     *nodes
 	listeners listeners
-	ctx       context.Context // of execute: ends when the controller stops, or when the journal cannot be written
+	ctx       context.Context // of execute: ends when the controller stops, when the journal cannot be written, or when the run is parked
+	dues      dues
 
-	mu         sync.Mutex // guards all below
-	record     build.Build
-	prog       *interp.Program
-	asked      *value.Exception // the interruption that was asked for; nil none
-	killed     bool             // and then the end at once
-	stopFetch  context.CancelCauseFunc
-	superseded bool // guarded by Runner.mu
+	mu        sync.Mutex // guards all below
+	record    build.Build
+	prog      *interp.Program
+	asked     *value.Exception // the interruption that was asked for; nil none
+	killed    bool             // and then the end at once
+	stopFetch context.CancelCauseFunc
 
-	fresh   bool // nothing of the run can be in the ledger yet; belongs to execute, as does claimed
+	superseded bool     // guarded by Runner.mu
+	at         position // guarded by Runner.mu
+
+	speech sync.Mutex // of meanwhile
+
+	life sync.Mutex                // held by who evaluates the run, or speaks for it; guards what follows
+	kept map[queue.ItemID]*waiting // what waited in the queue when the run was evaluated last
+	over bool                      // nobody speaks for it any more
+
+	opened  bool // out is this evaluation's; belongs to execute, as do fresh and claimed
+	fresh   bool // nothing of the run can be in the ledger yet
 	claimed bool // the queue knows which leases of an earlier life the run still wants
 }
 
@@ -57,10 +68,16 @@ func newRun(r *Runner, b build.Build) *run {
 
 // execute evaluates the build to its end. An error says that it has not ended, and why it could not go on; it may be called again.
 func (u *run) execute(outer context.Context) error {
+	u.life.Lock()
+	defer u.life.Unlock()
 	ctx, stop := context.WithCancelCause(outer)
 	defer stop(nil)
-	u.ctx, u.out, u.stages, u.claimed = ctx, nil, nil, false
+	u.r.mu.Lock()
+	u.at.evict = stop
+	u.r.mu.Unlock()
+	u.ctx, u.claimed = ctx, false
 	end, err := u.evaluate(ctx, stop)
+	u.r.evaluated(u)
 	if err == nil && !end.over && !u.claimed && !u.fresh {
 		err = u.abandon(context.WithoutCancel(ctx))
 	}
@@ -71,16 +88,26 @@ func (u *run) execute(outer context.Context) error {
 	u.mu.Lock()
 	u.prog = nil // who interrupts from now on leaves it to the record
 	u.mu.Unlock()
+	u.drop()
+	u.over = err == nil
+	if err != nil && ctx.Err() != nil && outer.Err() == nil {
+		return context.Cause(ctx) // what the journal said, or that the run is to be parked
+	}
+	return err
+}
+
+// drop lets go of all that only an evaluation needs.
+func (u *run) drop() {
 	if u.stages != nil {
 		u.stages.close()
 	}
-	if u.out != nil {
-		u.out.Release()
+	if u.opened {
+		u.out.Load().Release()
 	}
-	if err != nil && ctx.Err() != nil && outer.Err() == nil {
-		return context.Cause(ctx) // what the journal said
+	if u.nodes != nil {
+		u.kept = u.nodes.waits
 	}
-	return err
+	u.opened, u.job, u.source, u.env, u.params, u.stages, u.nodes = false, build.Job{}, nil, nil, nil, nil, nil
 }
 
 // evaluate runs the program. The error says that the build has not ended; it is to be resumed.
@@ -96,10 +123,13 @@ func (u *run) evaluate(ctx context.Context, stop context.CancelCauseFunc) (endin
 	if u.job, err = u.r.c.Builds.Job(ctx, u.id.Job); err != nil {
 		return ending{}, err
 	}
-	if u.out, err = u.r.c.Logs.Build(u.id); err != nil {
+	out, err := u.r.c.Logs.Build(u.id)
+	if err != nil {
 		return ending{}, fmt.Errorf("open the log: %w", err)
 	}
-	u.stages, u.nodes = newStages(u), &nodes{u: u, open: map[queue.ItemID]queue.Grant{}}
+	u.out.Store(out)
+	u.opened = true
+	u.stages, u.nodes = newStages(u), newNodes(u)
 	if err := u.stages.load(ctx); err != nil {
 		return ending{}, err
 	}
@@ -196,6 +226,7 @@ func (u *run) perform(ctx context.Context, prog *interp.Program, entries []inter
 		}
 	}
 	u.mu.Unlock()
+	u.r.attend(u, prog)
 	err := prog.Run(ctx)
 	if errors.Is(err, interp.ErrStopped) || ctx.Err() != nil {
 		return ending{}, interp.ErrStopped
@@ -240,6 +271,7 @@ func (u *run) interrupt(e *value.Exception) {
 		u.announce(e)
 		u.stopFetch(e)
 	}
+	u.r.wake(u)
 }
 
 // kill ends the program at once.
@@ -250,6 +282,7 @@ func (u *run) kill(e *value.Exception) {
 	if u.killed = true; u.prog != nil {
 		u.prog.Abort(e)
 	}
+	u.r.wake(u)
 }
 
 // announce prints why the program is interrupted, before what the interruption makes the steps print.
@@ -257,7 +290,7 @@ func (u *run) announce(e *value.Exception) { u.say("abort", strings.Join(e.Cause
 
 // say prints a line of the run's own, once in the life of the build.
 func (u *run) say(stream, text string) {
-	if _, err := u.out.Stream(stream, "").WriteAt([]byte(text+"\n"), 0); err != nil {
+	if _, err := u.out.Load().Stream(stream, "").WriteAt([]byte(text+"\n"), 0); err != nil {
 		u.log.Warn("console", "stream", stream, "err", err)
 	}
 }

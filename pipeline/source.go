@@ -125,13 +125,20 @@ const fetchAttempts = 3
 // fromGit fetches the Jenkinsfile on an agent: git never runs on the controller. The work is idempotent and leaves nothing
 // behind, so a lost agent, or a controller that restarts in between, only means that it is done again.
 func (u *run) fromGit(ctx context.Context, g build.GitSource) (string, error) {
-	if !u.fresh { // the fetch of an earlier life is of no use, and nobody else would end its lease
-		for n := 1; n <= fetchAttempts; n++ {
-			u.nodes.drop(context.WithoutCancel(ctx), u.nodes.item(u.nodes.itemID(fetchAddress(n)), step.Request{Policy: agent.Kill}))
+	f := &fetching{u: u}
+	u.r.attend(u, f)
+	ctx = step.WithWaiter(ctx, f)
+	first := u.fetchBegun()
+	if first == 0 {
+		first = 1
+		if !u.fresh { // the fetch of an earlier life is of no use, and nobody else would end its lease
+			for n := 1; n <= fetchAttempts; n++ {
+				u.nodes.drop(context.WithoutCancel(ctx), u.nodes.item(u.nodes.itemID(fetchAddress(n)), step.Request{Policy: agent.Kill}))
+			}
 		}
 	}
 	var err error
-	for n := 1; n <= fetchAttempts; n++ {
+	for n := first; n <= fetchAttempts; n++ {
 		var script string
 		script, err = u.fetchOnce(ctx, g, fetchAddress(n))
 		if err == nil {
@@ -145,11 +152,21 @@ func (u *run) fromGit(ctx context.Context, g build.GitSource) (string, error) {
 	return "", err
 }
 
+// fetchBegun is the attempt that waited in the queue when the run was parked, and has done nothing yet; 0 is none.
+func (u *run) fetchBegun() int {
+	for n := 1; n <= fetchAttempts; n++ {
+		if u.nodes.keeps(u.nodes.itemID(fetchAddress(n))) {
+			return n
+		}
+	}
+	return 0
+}
+
 func fetchAddress(attempt int) step.Address { return step.Address(fmt.Sprintf("scm.%d", attempt)) }
 
 func (u *run) fetchOnce(ctx context.Context, g build.GitSource, a step.Address) (string, error) {
 	n, err := u.nodes.Acquire(ctx, a, step.Request{Policy: agent.Kill}, func(why string) {
-		if out := u.out.Stream("scm.why", ""); out.Received() == 0 {
+		if out := u.out.Load().Stream("scm.why", ""); out.Received() == 0 {
 			u.say("scm.why", "Still waiting to schedule task\n"+why)
 		}
 	})

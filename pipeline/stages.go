@@ -136,7 +136,7 @@ func (s *stages) flush(ctx context.Context) {
 	if err := s.flushRecord(ctx); err != nil {
 		s.u.log.Warn("the build's record was not kept", "err", err)
 	}
-	s.u.r.news.signal()
+	s.u.r.news.Notify()
 }
 
 // flushRecord writes what the program changed of the build while it runs. On replay a result may lag behind what was written.

@@ -35,9 +35,9 @@ func (r *Runner) Trigger(ctx context.Context, name build.JobName, params map[str
 		return build.ID{}, fmt.Errorf("accept a build of %s: %w", name, err)
 	}
 	r.count.accepted.Inc()
-	r.hold(&held{id: id, props: job.Properties, why: "Waiting to start"})
+	r.hold(&held{id: id, props: job.Properties, why: toStart})
 	r.ring()
-	r.news.signal()
+	r.news.Notify()
 	return id, nil
 }
 
@@ -173,7 +173,7 @@ func (r *Runner) forget(b build.Build) {
 		r.log.Warn("the log of a build that was aborted in the queue is incomplete", "build", b.ID.String(), "err", err)
 	}
 	r.ring()
-	r.news.signal()
+	r.news.Notify()
 }
 
 func abortedBy(by string) *value.Exception {

@@ -3,6 +3,8 @@ package queue
 import (
 	"context"
 	"fmt"
+	"slices"
+	"sync"
 
 	"github.com/outwork-build/outwork/internal/fault"
 )
@@ -14,15 +16,16 @@ type Ticket struct {
 	done  chan struct{} // closed when grant and err are set
 	grant Grant
 	err   error
+
+	mu    sync.Mutex
+	after []*func() // to be called when done is closed; guarded by mu
 }
 
 // Wait returns the grant once it is durable; ErrWithdrawn when the item was withdrawn. It may be called again. The end of ctx
 // leaves the item in the queue.
 func (t *Ticket) Wait(ctx context.Context) (Grant, error) {
-	select {
-	case <-t.done:
+	if t.Ready() {
 		return t.grant, t.err
-	default:
 	}
 	select {
 	case <-t.done:
@@ -32,6 +35,45 @@ func (t *Ticket) Wait(ctx context.Context) (Grant, error) {
 	case <-t.q.stopped:
 		return Grant{}, errStopped()
 	}
+}
+
+// Ready reports that Wait would not wait: the item is granted, or withdrawn.
+func (t *Ticket) Ready() bool {
+	select {
+	case <-t.done:
+		return true
+	default:
+		return false
+	}
+}
+
+// AfterFunc has f called, in a goroutine of its own, when the ticket is ready: at once, if it is so already. stop takes that back,
+// unless f has been called. It is for those who wait long and have nothing else to remember: a goroutine costs more.
+func (t *Ticket) AfterFunc(f func()) (stop func()) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.Ready() {
+		go f()
+		return func() {}
+	}
+	t.after = append(t.after, &f)
+	return func() {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		t.after = slices.DeleteFunc(t.after, func(o *func()) bool { return o == &f })
+	}
+}
+
+// resolve ends the ticket.
+func (t *Ticket) resolve(g Grant, err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.grant, t.err = g, err
+	close(t.done)
+	for _, f := range t.after {
+		go (*f)()
+	}
+	t.after = nil
 }
 
 // Withdraw takes the item out of the queue. fault.Conflict when it has been granted: Release it then.
@@ -46,8 +88,7 @@ func (t *Ticket) Withdraw(ctx context.Context) error {
 // resolve ends the tickets of an item.
 func (q *Queue) resolve(id ItemID, g Grant, err error) {
 	for _, t := range q.tickets[id] {
-		t.grant, t.err = g, err
-		close(t.done)
+		t.resolve(g, err)
 	}
 	delete(q.tickets, id)
 }
@@ -56,8 +97,7 @@ func (q *Queue) resolve(id ItemID, g Grant, err error) {
 func (q *Queue) ticket(id ItemID, g Grant, granted bool) *Ticket {
 	t := &Ticket{q: q, id: id, done: make(chan struct{})}
 	if granted {
-		t.grant = g
-		close(t.done)
+		t.resolve(g, nil)
 		return t
 	}
 	q.tickets[id] = append(q.tickets[id], t)

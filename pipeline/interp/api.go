@@ -39,8 +39,11 @@ type Config struct {
 	SetEnv func(name string, value *string)
 	// Around wraps the evaluation of the script on the main thread; nil only evaluates it. It may perform effects of its own.
 	Around func(t *Thread, script func() (value.Value, error)) error
-	Limits Limits
-	Log    *slog.Logger // nil discards
+	// Changed is told, without content, that Program.Rest answers differently. It is called from any goroutine, must not wait, and may
+	// ask the program. nil is not told.
+	Changed func(*Program)
+	Limits  Limits
+	Log     *slog.Logger // nil discards
 }
 
 // Form evaluates a call of a registered name from its syntax tree. The local variables around the call are those that

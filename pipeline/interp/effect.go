@@ -57,7 +57,7 @@ func (t *Thread) do(e step.Effect, repeatable bool) (json.RawMessage, error) {
 	}
 	p.effects[eff.address] = eff
 	t.eff = eff
-	eff.ctx, eff.cancel = context.WithCancelCause(step.WithLast(p.effectCtx, p.effectCtx.Done()))
+	eff.ctx, eff.cancel = context.WithCancelCause(step.WithWaiter(step.WithLast(p.effectCtx, p.effectCtx.Done()), eff))
 	switch {
 	case p.past.completed[eff.address]: // its turn comes
 	case p.past.over:
@@ -89,6 +89,7 @@ func (p *Program) launch(e *effect) {
 		go func() {
 			defer p.working.Done()
 			v, err := e.act()
+			e.stir()
 			p.complete(e, v, err)
 		}()
 	}

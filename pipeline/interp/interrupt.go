@@ -36,8 +36,10 @@ type interrupt struct {
 func (b *body) Interrupt(e *value.Exception) {
 	b.p.mu.Lock()
 	b.p.requests = append(b.p.requests, request{b, e})
+	changed := b.p.stirred()
 	b.p.mu.Unlock()
 	b.p.ring()
+	b.p.changed(changed)
 }
 
 // ask journals a request, unless the body was interrupted before or has returned. The replay is over.
@@ -73,6 +75,7 @@ func (t *Thread) interrupted(in *interrupt) {
 	t.pending = append(t.pending, in)
 	if t.eff != nil {
 		t.eff.cancel(in.e)
+		t.eff.stir()
 	}
 }
 

@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/outwork-build/outwork/internal/fault"
 	"github.com/outwork-build/outwork/pipeline/step"
@@ -117,6 +119,11 @@ func (r *replay) next() (event, bool) {
 	return e, true
 }
 
+// interrupted reports whether the journal has the interruption of a body.
+func (r *replay) interrupted(id step.Address) bool {
+	return slices.ContainsFunc(r.events, func(e event) bool { return e.kind == Interrupted && e.address == id })
+}
+
 // leftover is a completion that no effect asked for.
 func (r *replay) leftover() (step.Address, bool) {
 	for _, e := range r.events {
@@ -136,6 +143,8 @@ type writer struct {
 	todo []item
 	done bool
 	bell chan struct{}
+
+	pending atomic.Int64 // entries put in, whose then has not been called yet
 }
 
 // item is an entry and what is to happen when it is durable.
@@ -149,6 +158,7 @@ func newWriter(p *Program, last uint64) *writer {
 }
 
 func (w *writer) put(e Entry, then func()) {
+	w.pending.Add(1)
 	w.mu.Lock()
 	w.todo = append(w.todo, item{e, then})
 	w.mu.Unlock()
@@ -206,12 +216,16 @@ func (w *writer) append(ctx context.Context, batch []item) {
 	for _, it := range batch {
 		it.then()
 	}
+	w.pending.Add(-int64(len(batch)))
+	w.p.ring()
 }
 
 // tell queues a durable event for the scheduler.
 func (p *Program) tell(e event) {
 	p.mu.Lock()
 	p.events = append(p.events, e)
+	changed := p.stirred()
 	p.mu.Unlock()
 	p.ring()
+	p.changed(changed)
 }

@@ -49,6 +49,7 @@ type Program struct {
 	events   []event   // durable, to be applied in this order
 	requests []request // interruptions asked for
 	aborts   int
+	rest     rest
 	bell     chan struct{} // one token: events or requests have something
 }
 
@@ -91,6 +92,9 @@ func New(c Config) (*Program, error) {
 		return nil, err
 	}
 	p.root = &body{p: p, id: "abort"}
+	if p.past.interrupted(p.root.id) {
+		p.aborts = 1
+	}
 	p.bodies[p.root.id] = p.root
 	return p, nil
 }
@@ -171,7 +175,11 @@ func (p *Program) main(t *Thread) error {
 // die ends the program: the first cause stays. From any goroutine.
 func (p *Program) die(err error) {
 	if p.fatal.CompareAndSwap(nil, &fatalError{err}) {
+		p.mu.Lock()
+		changed := p.stirred()
+		p.mu.Unlock()
 		p.ring()
+		p.changed(changed)
 	}
 }
 
@@ -182,7 +190,7 @@ func (p *Program) ring() {
 	}
 }
 
-// Abort interrupts all that runs, once; finally and post blocks run afterwards. A second call ends the program at once, with
+// Abort interrupts all that runs, once; finally and post blocks run afterwards. A second call, or one after an abort in the journal, ends the program at once, with
 // e as Run's error. From any goroutine, before Run too.
 func (p *Program) Abort(e *value.Exception) {
 	p.mu.Lock()
@@ -262,6 +270,7 @@ func (p *Program) next() {
 	case have:
 		p.apply(e)
 	case len(requests) == 0:
+		p.lull()
 		<-p.bell
 	}
 }

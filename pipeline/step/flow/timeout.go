@@ -93,7 +93,8 @@ func (a *alarm) start(in step.Interrupter) (stop func()) {
 		}
 		in.Interrupt(a.exception())
 	})
-	return func() { timer.Stop() }
+	forget := step.Due(a.run, a.end)
+	return func() { timer.Stop(); forget() }
 }
 
 // listen arms an alarm that every output of the body puts off.

@@ -38,6 +38,7 @@ func rest(t step.Thread, d time.Duration, key string) error {
 	_, err = t.Do(step.Effect{Name: "sleep", Key: "sleep" + key, Args: d.String(), Run: func(ctx context.Context, _ step.Address) (any, error) {
 		timer := time.NewTimer(end.Sub(run.Now()))
 		defer timer.Stop()
+		defer step.Wait(ctx, step.Wake{At: end})()
 		select {
 		case <-timer.C:
 			return nil, nil
