@@ -310,7 +310,9 @@ func (w *world) begin(cfg fleet.Config) {
 		w.conns <- c
 		return c, nil
 	}
-	cfg.Log = slog.New(slog.NewTextHandler(w.Output(), nil))
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.NewTextHandler(w.Output(), nil))
+	}
 	r, err := fleet.New(cfg)
 	if err != nil {
 		w.Fatal(err)

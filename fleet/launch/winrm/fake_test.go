@@ -38,6 +38,8 @@ type fake struct {
 	breaks   map[string]string // verbs of the agent that fail, and what they say; guarded by mu
 	dials    string            // OUTWORK_URL of services, instead of their own; guarded by mu
 	ran      []string          // guarded by mu
+	runAs    string            // user and password of the newest service; guarded by mu
+	looked   int               // installs that fail because somebody looks at the old service; guarded by mu
 	services map[string]*service
 }
 
@@ -385,6 +387,17 @@ func (r *run) agent(program string, args []string) int {
 	case "install":
 		if s != nil {
 			return r.fail(1, "outwork-agent: service %s is there already", id)
+		}
+		if f.looked > 0 {
+			f.looked--
+			return r.fail(1, "outwork-agent: install %s: The specified service has been marked for deletion.", id)
+		}
+		if flags["--user"] != "" {
+			b, err := os.ReadFile(f.path(flags["--password-file"]))
+			if err != nil {
+				return r.fail(1, "%v", err)
+			}
+			f.runAs = flags["--user"] + " " + strings.TrimRight(string(b), "\r\n")
 		}
 		url := flags["--url"]
 		if f.dials != "" {

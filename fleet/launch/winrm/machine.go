@@ -32,7 +32,7 @@ type place struct {
 
 // login opens a shell. That is the first time that the machine looks at the password.
 func (l *Launcher) login(ctx context.Context, s *settings, k keys, log *nodeLog) (*machine, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, s.timeout+patience, fault.New(fault.Unavailable, "%s does not answer within %v", s.address(), s.timeout+patience))
+	ctx, cancel := context.WithTimeoutCause(ctx, s.timeout, s.mute(fmt.Errorf("waited %v", s.timeout)))
 	defer cancel()
 	log.printf("Logging in as %s at %s://%s/wsman (%s)", s.user, s.scheme(), s.address(), s.auth)
 	l.warn(s, log)

@@ -49,8 +49,11 @@ func (c *client) handshake(ctx context.Context) (*sealer, error) {
 		case resp.StatusCode != http.StatusUnauthorized:
 			return nil, c.s.refused(resp)
 		}
-		if challenge = negotiated(resp.Header); challenge == nil {
+		if challenge != nil {
 			break
+		}
+		if challenge = negotiated(resp.Header); challenge == nil {
+			return nil, c.s.denied(resp.Header.Values("Www-Authenticate"))
 		}
 	}
 	return nil, c.s.denied([]string{"negotiate"})

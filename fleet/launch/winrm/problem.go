@@ -37,7 +37,7 @@ func tell(err error) (text, hint string) {
 
 // unreachable explains why a request to the machine came to nothing.
 func (s *settings) unreachable(err error) error {
-	if fault.Of(err) != fault.Internal {
+	if p := (*problem)(nil); errors.As(err, &p) {
 		return err
 	}
 	var dns *net.DNSError
@@ -56,9 +56,15 @@ func (s *settings) unreachable(err error) error {
 	case errors.As(err, new(x509.UnknownAuthorityError)), errors.As(err, new(x509.HostnameError)), errors.As(err, new(x509.CertificateInvalidError)):
 		return s.untrusted(err)
 	case errors.As(err, &timeout) && timeout.Timeout():
-		return trouble(fault.Unavailable, "check that the machine is on, and that firewalls let the controller in to this port", "%s does not answer: %w", s.address(), err)
+		return s.mute(err)
+	case fault.Of(err) != fault.Internal:
+		return err
 	}
 	return fault.With(fault.Unavailable, fmt.Errorf("%s: %w", s.address(), err))
+}
+
+func (s *settings) mute(err error) error {
+	return trouble(fault.Unavailable, "check that the machine is on, and that firewalls let the controller in to this port", "%s does not answer: %w", s.address(), err)
 }
 
 // untrusted tells how to trust the certificate that was shown, after somebody has compared it.

@@ -81,7 +81,7 @@ func (m *machine) install(ctx context.Context, credential string, runAs []byte) 
 		switch said := r.said(); {
 		case r.code == 0:
 			return nil
-		case strings.Contains(said, deleting) && n < 10 && pause(ctx, time.Second):
+		case strings.Contains(said, deleting) && n < 5 && pause(ctx, 500*time.Millisecond):
 		default:
 			return fmt.Errorf("install the service: %w", m.unserviceable(r))
 		}

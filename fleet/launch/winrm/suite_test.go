@@ -4,6 +4,8 @@ package winrm_test
 
 import (
 	"crypto/rand"
+	"io"
+	"log"
 	"net"
 	"net/http/httptest"
 	"os"
@@ -44,7 +46,7 @@ func newWorld(t testing.TB, tls bool, change ...func(*winrmtest.Config)) *world 
 	}
 	w.server = winrmtest.New(c)
 	s := httptest.NewUnstartedServer(w.server)
-	s.Config.ConnContext = w.server.ConnContext
+	s.Config.ConnContext, s.Config.ErrorLog = w.server.ConnContext, log.New(io.Discard, "", 0)
 	if tls {
 		s.StartTLS()
 		w.cert = s

@@ -127,7 +127,6 @@ func TestUnderWine(t *testing.T) {
 	crossBuild(t, filepath.Join(dir, "outwork-agent-windows-amd64.exe"), "../../../cmd/outwork-agent")
 	c := newController(t, binary(t, dir, "windows", "amd64"))
 	l := c.launcher(t, func(c *winrm.Config) { c.Grace = time.Minute })
-	const service = "outwork-agent-win-1"
 	n := node(t, w.address)
 	for _, dir := range []string{"ProgramData/Outwork/agents/win-1", "Agents of Outwork (x86)"} { // of an earlier run
 		if err := os.RemoveAll(filepath.Join(w.prefix, "drive_c", dir)); err != nil {
@@ -147,11 +146,11 @@ func TestUnderWine(t *testing.T) {
 		if d.OS != "windows" || d.Arch != "amd64" {
 			t.Errorf("the machine says %+v", d)
 		}
-		contains(t, "the service", w.service(service), "RUNNING")
+		contains(t, "the service", w.service(serviceID), "RUNNING")
 		contains(t, "the log", log.String(), " certutil -hashfile ", "set /p OUTWORK_SECRET=&&call ", "Agent connected from 127.0.0.1")
 		lacks(t, "the log", log.String(), c.secretOf(), testPassword)
 		conn.Close()
-		contains(t, "the service after the close", w.service(service), "STOPPED")
+		contains(t, "the service after the close", w.service(serviceID), "STOPPED")
 
 		log = &launchtest.Log{}
 		start = time.Now()
@@ -165,7 +164,7 @@ func TestUnderWine(t *testing.T) {
 		if err := l.Remove(t.Context(), n, log); err != nil {
 			t.Errorf("remove: %v\n%s", err, log)
 		}
-		if st := w.service(service); strings.Contains(st, "RUNNING") || strings.Contains(st, "STOPPED") {
+		if st := w.service(serviceID); strings.Contains(st, "RUNNING") || strings.Contains(st, "STOPPED") {
 			t.Errorf("the service is there after the node is gone: %s", st)
 		}
 		if t.Failed() {

@@ -3,6 +3,7 @@ package winrm_test
 import (
 	"context"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -19,6 +20,7 @@ import (
 	"github.com/outwork-build/outwork/fleet/launch/inbound"
 	"github.com/outwork-build/outwork/fleet/launch/launchtest"
 	"github.com/outwork-build/outwork/fleet/launch/winrm"
+	"github.com/outwork-build/outwork/wire"
 	"github.com/outwork-build/outwork/wire/websocket"
 )
 
@@ -30,6 +32,7 @@ const patience = time.Minute
 const (
 	testUser     = "Administrator"
 	testPassword = "correct horse battery"
+	serviceID    = "outwork-agent-win-1" // of node
 )
 
 // controller is what the launcher needs of one: it hands out the agent's program, gives out credentials and takes the links of agents.
@@ -43,6 +46,32 @@ type controller struct {
 	last    string                    // credential; guarded by mu
 	fetched int                       // guarded by mu
 	closed  bool                      // hands out nothing and takes nobody; guarded by mu
+	link    wire.Link                 // that was taken last; guarded by mu
+}
+
+// Launch is the hub's, but for that the link is remembered.
+func (c *controller) Launch(ctx context.Context, n fleet.Node, log io.Writer) (wire.Link, error) {
+	l, err := c.hub.Launch(ctx, n, log)
+	if err == nil {
+		c.mu.Lock()
+		c.link = l
+		c.mu.Unlock()
+	}
+	return l, err
+}
+
+// cut breaks the link below the launcher's, and waits until that is noticed.
+func (c *controller) cut(t testing.TB, done <-chan struct{}) {
+	t.Helper()
+	c.mu.Lock()
+	link := c.link
+	c.mu.Unlock()
+	link.Close()
+	select {
+	case <-done:
+	case <-time.After(patience):
+		t.Fatal("the end of the link was not noticed")
+	}
 }
 
 func newController(t testing.TB, program dist.Binary) *controller {
@@ -120,7 +149,7 @@ func (c *controller) shut(closed bool) {
 
 func (c *controller) launcher(t testing.TB, change ...func(*winrm.Config)) *winrm.Launcher {
 	t.Helper()
-	cfg := winrm.Config{Agents: c, Inbound: c.hub, Credential: c.credential, URL: func() string { return c.URL }}
+	cfg := winrm.Config{Agents: c, Inbound: c, Credential: c.credential, URL: func() string { return c.URL }}
 	for _, f := range change {
 		f(&cfg)
 	}
@@ -205,4 +234,22 @@ func write(t testing.TB, path, text string) {
 	if err := os.WriteFile(path, []byte(text), 0o755); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// only has one program, whatever is asked for.
+type only struct{ dist.Binary }
+
+func (o only) Open(string, string) (dist.Binary, error) { return o.Binary, nil }
+
+// files lists a folder of the machine.
+func files(t testing.TB, path string) (names []string) {
+	t.Helper()
+	all, err := os.ReadDir(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range all {
+		names = append(names, f.Name())
+	}
+	return names
 }
