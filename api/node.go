@@ -16,6 +16,7 @@ type Node struct {
 	RemoteRoot     string               `json:"remoteRoot,omitempty"`
 	Env            map[string]string    `json:"env,omitempty"`
 	Tools          map[string]string    `json:"tools,omitempty" doc:"A tool's name to its folder on the machine."`
+	ToolSync       *NodeTools           `json:"toolSync,omitempty" doc:"What is mirrored to it; absent when nothing is."`
 	Retention      *NodeRetention       `json:"retention,omitempty"`
 	Monitors       map[string]NodeLimit `json:"monitors,omitempty" doc:"By the monitor's name: what differs from the farm's limits."`
 	State          string               `json:"state" enum:"offline,connecting,online,suspended,draining"`

@@ -19,6 +19,13 @@ func PutBytes(ctx context.Context, s Store, b []byte) (Digest, error) {
 	return d, s.Put(ctx, d, bytes.NewReader(b))
 }
 
+// OfReader returns the digest of what r reads until its end.
+func OfReader(r io.Reader) (Digest, error) {
+	h := sha256.New()
+	n, err := io.CopyBuffer(struct{ io.Writer }{h}, struct{ io.Reader }{r}, make([]byte, 256<<10))
+	return Digest{Hash: hex.EncodeToString(h.Sum(nil)), Size: n}, err
+}
+
 // ReadAll returns a whole blob. One of more than limit bytes is refused with a fault.Exhausted error before it is read.
 func ReadAll(ctx context.Context, s Store, d Digest, limit int64) ([]byte, error) {
 	if d.Size > limit {

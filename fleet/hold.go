@@ -19,7 +19,10 @@ func (r *Roster) Hold(ctx context.Context, name NodeName, session uint64, cause 
 		if e == nil || e.conn == nil || e.session != session {
 			return
 		}
-		there, e.held = true, cause
+		if there = true; cause == nil && e.held == nil {
+			return
+		}
+		e.held = cause
 		if cause != nil {
 			e.log.printf("No work is given to it: %s", cause.Text)
 		}

@@ -14,6 +14,7 @@ import (
 	"github.com/outwork-build/outwork/secret/file"
 	"github.com/outwork-build/outwork/server/config"
 	"github.com/outwork-build/outwork/server/notify"
+	"github.com/outwork-build/outwork/server/tools"
 )
 
 // limits is fleet.Monitors whose limits of the farm can change while it is used.
@@ -35,7 +36,7 @@ func (s *Server) configure(kinds config.Kinds, l *limits, registry prometheus.Re
 		return err
 	}
 	s.config, err = config.New(config.Config{Dir: filepath.Join(c.Data, "config"), File: c.ConfigFile, Kinds: kinds, Nodes: s.roster, Users: s.auth, Jobs: t.Builds,
-		Secrets: secrets, Notify: s.notifier.Set, Now: c.Now, Log: c.Log.With("room", "config"),
+		Secrets: secrets, Notify: s.notifier.Set, Tools: s.mirror, Now: c.Now, Log: c.Log.With("room", "config"),
 		Limits: func(farm map[string]fleet.Limit) {
 			if farm == nil {
 				farm = c.Monitors
@@ -56,6 +57,15 @@ func (s *Server) owner(n fleet.NodeName) (file string, owned bool) {
 		return "", false
 	}
 	return cmp.Or(s.config.State().File, "the configuration that was applied"), true
+}
+
+// mirror sets what is mirrored to the nodes: what the file says, behind the folder of Config.Tools.
+func (s *Server) mirror(entries []tools.Entry) {
+	if s.cfg.Tools != "" {
+		flag := tools.Entry{Name: "--tools", From: s.cfg.Tools, Native: tools.Native{Pattern: "{os}-{arch}"}}
+		entries = append([]tools.Entry{flag}, entries...)
+	}
+	s.tools.Set(entries)
 }
 
 // Reload applies the file of Config.ConfigFile anew. fault.Conflict when there is none; an error changes nothing.

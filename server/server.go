@@ -42,6 +42,7 @@ import (
 	"github.com/outwork-build/outwork/server/jenkins"
 	"github.com/outwork-build/outwork/server/notify"
 	"github.com/outwork-build/outwork/server/rest"
+	"github.com/outwork-build/outwork/server/tools"
 	"github.com/outwork-build/outwork/server/web"
 	"github.com/outwork-build/outwork/store/sqlite"
 	"github.com/outwork-build/outwork/wire"
@@ -67,6 +68,8 @@ type Config struct {
 
 	Private bool           // makes no first admin: for a controller that only its own process speaks to
 	Hash    *auth.HashCost // of passwords; nil is what auth recommends. Tests make it cheap
+
+	Tools string // folder that is mirrored to the nodes as their tools; "" has none. See package server/tools
 
 	ConfigFile string // the farm as a file, applied at each start and at Reload; "" has none. See package config
 
@@ -113,6 +116,7 @@ type Server struct {
 
 	config   *config.Manager
 	notifier *notify.Service
+	tools    *tools.Service
 
 	launchers []string // kinds of them, by name
 }
@@ -134,6 +138,11 @@ func (c *Config) defaults() error {
 	}
 	if c.Now == nil {
 		c.Now = time.Now
+	}
+	if c.Tools != "" {
+		if c.Tools, err = filepath.Abs(c.Tools); err != nil {
+			return err
+		}
 	}
 	c.URL = strings.TrimRight(c.URL, "/")
 	ttl, heartbeat := cmp.Or(c.LeaseTTL, 30*time.Second), cmp.Or(c.Heartbeat, 10*time.Second)
@@ -207,7 +216,10 @@ func (s *Server) open(ctx context.Context) (err error) {
 func (s *Server) build(registry prometheus.Registerer) (err error) {
 	c, t := s.cfg, s.ledger.Tables
 	s.auth = auth.New(auth.Config{Store: t.Auth, Log: c.Log.With("room", "auth"), Now: c.Now, Hash: c.Hash})
-	blobs := reapi.New(reapi.Config{Store: s.blobs})
+	if s.tools, err = tools.New(tools.Config{Own: c.Data, Cache: filepath.Join(c.Data, "tools-read.json"), Now: c.Now, Log: c.Log.With("room", "tools"), Registry: registry}); err != nil {
+		return err
+	}
+	blobs := reapi.New(reapi.Config{Store: s.tools.Store(s.blobs)})
 	connect := func(ctx context.Context, link wire.Link, n fleet.Node) (fleet.Conn, error) {
 		conn, err := remote.Connect(ctx, link, remote.Options{Name: "controller", Version: version.String(), Heartbeat: c.Heartbeat,
 			Register: func(r grpc.ServiceRegistrar) { blobs.Register(r) }, Logger: c.Log.With("room", "wire", "node", n.Name)})
@@ -228,7 +240,7 @@ func (s *Server) build(registry prometheus.Registerer) (err error) {
 	var judge limits
 	judge.Store(set)
 	s.roster, err = fleet.New(fleet.Config{Store: t.Nodes, Launchers: launchers, Connect: connect, Heartbeat: c.Heartbeat,
-		Monitors: &judge, Record: recorder, Retention: retain.New,
+		Monitors: &judge, Record: recorder, Retention: retain.New, Hold: s.tools.Hold,
 		LogDir: filepath.Join(c.Data, "nodes"), Log: c.Log.With("room", "fleet"), Registry: registry})
 	if err != nil {
 		return err
@@ -239,6 +251,7 @@ func (s *Server) build(registry prometheus.Registerer) (err error) {
 		return err
 	}
 	s.roster.Heed(s.queue)
+	s.tools.Look(s.roster)
 	s.runner, err = pipeline.New(pipeline.Config{Builds: t.Builds, Details: t.Builds, Store: t.Runs, Logs: s.logs, Queue: pipeline.QueueOf(s.queue),
 		Fleet: s.roster, Steps: steps(s.blobs), Symbols: symbols(), LeaseTTL: c.LeaseTTL, URL: s.cfg.URL, Now: c.Now, Log: c.Log.With("room", "pipeline")})
 	if err != nil {
@@ -257,6 +270,7 @@ func (s *Server) sources() []source {
 		{[]string{"builds", "jobs"}, s.runner.Subscribe},
 		{[]string{"queue"}, s.queue.Subscribe},
 		{[]string{"nodes"}, s.roster.Subscribe},
+		{[]string{"nodes"}, s.tools.Subscribe},
 	}
 }
 
@@ -281,7 +295,7 @@ func (s *Server) front(registry *prometheus.Registry) error {
 	url := func() string { return s.cfg.URL }
 	watch := func() (<-chan string, func()) { return changes(s.sources()) }
 	rest.New(mux, rest.Config{Auth: s.auth, Builds: t.Builds, Details: t.Builds, Runner: s.runner, Logs: s.logs, Queue: s.queue, Fleet: s.roster, CAS: s.blobs,
-		Check: s.check, Backup: s.backup, Configuration: s.config, Connect: s.connect, Refused: s.refused, Changes: watch, URL: url, Join: s.JoinCommand, Protocol: wire.Protocol, Now: c.Now, Log: c.Log.With("room", "rest")})
+		Check: s.check, Backup: s.backup, Configuration: s.config, Tools: s.tools, Connect: s.connect, Refused: s.refused, Changes: watch, URL: url, Join: s.JoinCommand, Protocol: wire.Protocol, Now: c.Now, Log: c.Log.With("room", "rest")})
 	err := web.New(mux, web.Config{Auth: s.auth, Builds: t.Builds, Details: t.Builds, Runner: s.runner, Logs: s.logs, Queue: s.queue, Fleet: s.roster,
 		Changes: watch, URL: url, Secure: strings.HasPrefix(s.cfg.URL, "https://"), Launchers: s.launchers, Owner: s.owner, Join: s.JoinCommand, Now: c.Now, Log: c.Log.With("room", "web")})
 	if err != nil {
@@ -346,6 +360,7 @@ func (s *Server) Queue() *queue.Queue      { return s.queue }
 func (s *Server) Logs() *buildlog.Store    { return s.logs }
 func (s *Server) Ledger() *sqlite.Ledger   { return s.ledger }
 func (s *Server) Blobs() cas.Store         { return s.blobs }
+func (s *Server) Tools() *tools.Service    { return s.tools }
 
 // Run serves until ctx ends and returns when all has stopped and is closed.
 func (s *Server) Run(ctx context.Context) error {
@@ -357,6 +372,7 @@ func (s *Server) Run(ctx context.Context) error {
 	s.parts.Add("nodes", s.nodes)
 	s.parts.Add("pipeline", s.runner.Run)
 	s.parts.Add("notify", s.notifier.Run)
+	s.parts.Add("tools", s.tools.Run)
 	if s.agents.listener != nil {
 		s.parts.Add("agents", s.knowing(func(ctx context.Context) error { return s.agents.server.Serve(ctx, s.agents.listener) }))
 	}

@@ -55,7 +55,7 @@ func (n *node) enter(e Entry) error {
 		return fault.New(fault.Conflict, "is there twice")
 	}
 	if e.Mode&fs.ModeSymlink != 0 {
-		if err := CheckLink(parentOf(e.Path), e.Link); err != nil {
+		if err := CheckLink(Parent(e.Path), e.Link); err != nil {
 			return err
 		}
 	} else if err := e.Digest.Validate(); err != nil {

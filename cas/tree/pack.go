@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -153,7 +151,7 @@ func (p *packer) inspectLink(it item) (item, error) {
 		return it, kinded(err)
 	}
 	target = filepath.ToSlash(target)
-	inside := CheckLink(parentOf(it.path), target)
+	inside := CheckLink(Parent(it.path), target)
 	info, err := p.root.Stat(p.at(it.path))
 	regular := err == nil && info.Mode().IsRegular()
 	switch {
@@ -174,8 +172,8 @@ func (p *packer) inspectLink(it item) (item, error) {
 	return it, nil
 }
 
-// parentOf is the path of the folder that a path stands in; "" is the root.
-func parentOf(file string) string {
+// Parent is the path of the folder that a path in a tree stands in; "" is the root.
+func Parent(file string) string {
 	if dir := path.Dir(file); dir != "." {
 		return dir
 	}
@@ -216,14 +214,8 @@ func (p *packer) inspectContent(it item) (item, error) {
 			return it, err
 		}
 	}
-	it.digest, err = hashAll(f)
+	it.digest, err = cas.OfReader(f)
 	return it, err
-}
-
-func hashAll(r io.Reader) (cas.Digest, error) {
-	h := sha256.New()
-	n, err := io.CopyBuffer(struct{ io.Writer }{h}, struct{ io.Reader }{r}, make([]byte, 256<<10))
-	return cas.Digest{Hash: hex.EncodeToString(h.Sum(nil)), Size: n}, err
 }
 
 // upload stores what the store lacks of a batch. A large file is read again for it; the files that have changed since they

@@ -172,7 +172,7 @@ func (u unpacker) same(name string, e Entry) bool {
 		return false
 	}
 	defer f.Close()
-	d, err := hashAll(f)
+	d, err := cas.OfReader(f)
 	return err == nil && d == e.Digest
 }
 

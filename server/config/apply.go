@@ -19,6 +19,7 @@ import (
 	"github.com/outwork-build/outwork/internal/fault"
 	"github.com/outwork-build/outwork/server/auth"
 	"github.com/outwork-build/outwork/server/notify"
+	"github.com/outwork-build/outwork/server/tools"
 )
 
 // world is the farm as it is, in the rooms' own words.
@@ -35,6 +36,7 @@ type record struct {
 	Users   map[string]*was        `json:"users,omitempty"`
 	Farm    Farm                   `json:"farm"`
 	Notify  notify.Settings        `json:"notify"`
+	Tools   []tools.Entry          `json:"tools,omitempty"`
 	Managed map[string]bool        `json:"managed"`
 }
 
@@ -46,7 +48,7 @@ type was struct {
 
 // current reads the farm. mu is held.
 func (m *Manager) current(ctx context.Context) (d Document, w world, err error) {
-	d.Farm, d.Notify = m.state.Farm, m.state.Notify
+	d.Farm, d.Notify, d.Tools = m.state.Farm, m.state.Notify, m.state.Tools
 	w = world{map[string]fleet.Node{}, map[string]build.Job{}, map[string]auth.User{}}
 	for _, s := range m.cfg.Nodes.Snapshot() {
 		d.Nodes = append(d.Nodes, s.Node)
@@ -87,7 +89,7 @@ func (m *Manager) plan(ctx context.Context, d Document) (p planned, err error) {
 	_, wanted := d.items()
 	_, have := now.items()
 	for k := range wanted {
-		if k.name == "" && (k.kind == "farm" || k.kind == "notify") {
+		if k.name == "" && (k.kind == "farm" || k.kind == "notify" || k.kind == "tools") {
 			continue
 		}
 		id := k.kind + "/" + k.name
@@ -203,7 +205,7 @@ func (m *Manager) password(ctx context.Context, u User) (string, error) {
 
 // record notes what a plan changes.
 func (m *Manager) record(p planned) *record {
-	r := &record{Nodes: map[string]*fleet.Node{}, Jobs: map[string]*build.Job{}, Users: map[string]*was{}, Farm: m.state.Farm, Notify: m.state.Notify, Managed: m.state.Managed}
+	r := &record{Nodes: map[string]*fleet.Node{}, Jobs: map[string]*build.Job{}, Users: map[string]*was{}, Farm: m.state.Farm, Notify: m.state.Notify, Tools: m.state.Tools, Managed: m.state.Managed}
 	for _, c := range p.Changes {
 		switch c.Kind {
 		case kindNode:
@@ -333,7 +335,7 @@ func (m *Manager) takeBack(ctx context.Context, r, undo *record) error {
 		return fmt.Errorf("take the configuration back: %w", err)
 	}
 	next := m.state
-	next.Farm, next.Notify, next.Managed, next.Undo, next.Pending = r.Farm, r.Notify, r.Managed, undo, nil
+	next.Farm, next.Notify, next.Tools, next.Managed, next.Undo, next.Pending = r.Farm, r.Notify, r.Tools, r.Managed, undo, nil
 	if err := m.keep(next); err != nil {
 		return err
 	}

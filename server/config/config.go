@@ -13,6 +13,7 @@ import (
 	"github.com/outwork-build/outwork/fleet"
 	"github.com/outwork-build/outwork/secret"
 	"github.com/outwork-build/outwork/server/notify"
+	"github.com/outwork-build/outwork/server/tools"
 )
 
 // Version is the schema's. A file says which it was written for.
@@ -25,7 +26,8 @@ const maxText = 1 << 20
 type Document struct {
 	Farm   Farm
 	Notify notify.Settings
-	Nodes  []fleet.Node // Offline and Created are no configuration
+	Tools  []tools.Entry // what is mirrored to the nodes
+	Nodes  []fleet.Node  // Offline and Created are no configuration
 	Jobs   []Job
 	Users  []User
 }

@@ -199,6 +199,7 @@ func (d Document) Write() string {
 	t := tree{{"version", Version}}
 	t.put("farm", ofFarm(d.Farm))
 	t.put("notify", ofNotify(d.Notify))
+	t.put("tools", each(d.Tools, ofTools))
 	t.put("nodes", each(d.Nodes, ofNode))
 	t.put("jobs", each(d.Jobs, ofJob))
 	t.put("users", each(d.Users, ofUser))

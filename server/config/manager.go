@@ -20,6 +20,7 @@ import (
 	"github.com/outwork-build/outwork/secret"
 	"github.com/outwork-build/outwork/server/auth"
 	"github.com/outwork-build/outwork/server/notify"
+	"github.com/outwork-build/outwork/server/tools"
 )
 
 // Nodes is what is done with the roster.
@@ -47,7 +48,7 @@ type Jobs interface {
 	Builds(ctx context.Context, f build.Filter) ([]build.Build, error)
 }
 
-// Config is what a Manager stands on. All but File, Limits, Notify, Now and Log must be set.
+// Config is what a Manager stands on. All but File, Limits, Notify, Tools, Now and Log must be set.
 type Config struct {
 	Dir     string // folder of what a Manager keeps
 	File    string // that the controller is run with; "" is none
@@ -58,6 +59,7 @@ type Config struct {
 	Secrets secret.Source
 	Limits  func(map[string]fleet.Limit) // takes the farm's limits, at New and at each Apply
 	Notify  func(notify.Settings)        // takes the notifications
+	Tools   func([]tools.Entry)          // takes what is mirrored to the nodes
 	Now     func() time.Time
 	Log     *slog.Logger
 }
@@ -76,6 +78,7 @@ type Manager struct {
 type state struct {
 	Farm    Farm            `json:"farm"`
 	Notify  notify.Settings `json:"notify"`
+	Tools   []tools.Entry   `json:"tools,omitempty"`
 	Managed map[string]bool `json:"managed"` // "node/a": whether the file made it
 	File    string          `json:"file,omitempty"`
 	By      string          `json:"by,omitempty"`
@@ -100,6 +103,9 @@ func New(cfg Config) (*Manager, error) {
 	}
 	if cfg.Notify == nil {
 		cfg.Notify = func(notify.Settings) {}
+	}
+	if cfg.Tools == nil {
+		cfg.Tools = func([]tools.Entry) {}
 	}
 	m := &Manager{cfg: cfg}
 	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
@@ -139,6 +145,7 @@ func (m *Manager) use(s state) {
 	m.brief.Unlock()
 	m.cfg.Limits(s.Farm.Monitors)
 	m.cfg.Notify(s.Notify)
+	m.cfg.Tools(s.Tools)
 }
 
 // Manages reports whether the file looks after a node.
@@ -222,7 +229,7 @@ func (m *Manager) apply(ctx context.Context, d Document, file, by string) (api.C
 	if err != nil {
 		return api.ConfigPlan{}, err
 	}
-	next := state{Farm: d.Farm, Notify: d.Notify, Managed: p.managed, File: file, By: by, At: m.cfg.Now().UTC(), Undo: m.state.Undo}
+	next := state{Farm: d.Farm, Notify: d.Notify, Tools: d.Tools, Managed: p.managed, File: file, By: by, At: m.cfg.Now().UTC(), Undo: m.state.Undo}
 	if len(p.Changes) > 0 || !maps.Equal(p.managed, m.state.Managed) {
 		rec := m.record(p)
 		next.Undo = rec

@@ -25,6 +25,7 @@ func (d Document) items() (keys []key, all map[key]tree) {
 	}
 	add(key{"farm", ""}, ofFarm(d.Farm))
 	add(key{"notify", ""}, ofNotify(d.Notify))
+	add(key{"tools", ""}, tree{{"tools", each(d.Tools, ofTools)}})
 	for _, n := range d.Nodes {
 		add(key{kindNode, string(n.Name)}, ofNode(n))
 	}

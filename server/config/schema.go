@@ -13,6 +13,7 @@ import (
 	"github.com/outwork-build/outwork/fleet/retain"
 	"github.com/outwork-build/outwork/secret"
 	"github.com/outwork-build/outwork/server/notify"
+	"github.com/outwork-build/outwork/server/tools"
 )
 
 // Kinds are the launchers of a controller by kind; nil when it is not known which there are, and their settings are not checked then.
@@ -44,6 +45,9 @@ func (r *reader) document(d *Document, body ast.Node) {
 				field{"monitors", r.limits(&d.Farm.Monitors)})
 		}},
 		field{"notify", func(n ast.Node, path string) { r.notify(&d.Notify, n, path) }},
+		field{"tools", func(n ast.Node, path string) {
+			r.list(n, path, func(n ast.Node, path string) { d.Tools = append(d.Tools, r.tools(n, path)) })
+		}},
 		field{"nodes", func(n ast.Node, path string) {
 			r.list(n, path, func(n ast.Node, path string) { d.Nodes = append(d.Nodes, r.node(n, path)) })
 		}},
@@ -202,6 +206,9 @@ func (r *reader) interest(in *notify.Interest) []field {
 func (r *reader) check(d Document, kinds Kinds) {
 	for _, p := range d.Notify.Check() {
 		r.wrong("notify."+p.Path, "%s", p.Message)
+	}
+	for _, p := range tools.Check(d.Tools) {
+		r.wrong("tools"+p.Path, "%s", p.Message)
 	}
 	limits, err := monitor.NewSet(nil)
 	if err != nil {

@@ -116,6 +116,7 @@ func (s *server) node(st fleet.Status, busy []api.Executor, admin bool) api.Node
 		a.Assigned = []string{}
 	}
 	a.Offline = offlineCause(st.Cause)
+	a.ToolSync = toolSync(s.Tools.State(n.Name))
 	return a
 }
 

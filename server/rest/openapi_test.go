@@ -185,6 +185,7 @@ var calls = map[string]string{
 	"create-node": "CreateNode", "node-disconnect": "DisconnectNode", "node-reconnect": "ReconnectNode", "order-nodes": "OrderNodes",
 	"list-node-records": "NodeHistory", "get-node-series": "NodeSeries", "examine-node": "ExamineNode", "test-node": "TestNode",
 	"node-online": "NodeOnline", "get-node-log": "NodeLog", "list-queue": "Queue", "why": "Why", "explain": "Explain",
+	"list-tools": "Tools", "sync-tools": "SyncTools",
 	"get-config": "ConfigState", "export-config": "ConfigExport", "plan-config": "ConfigPlan", "apply-config": "ConfigApply", "reload-config": "ConfigReload", "undo-config": "ConfigUndo",
 	"create-join-token": "CreateJoinToken", "join": "Join", "check-pipeline": "Check", "backup": "Backup", "events": "Events",
 }

@@ -51,6 +51,7 @@ type Config struct {
 	Check         func(script string, strict bool) api.Checked
 	Backup        func(ctx context.Context, w io.Writer) error
 	Configuration Configuration
+	Tools         Tools
 	Connect       func(w http.ResponseWriter, r *http.Request, node string) // takes an agent's WebSocket
 	Refused       func(peer string, err error)                              // hears of an agent whose credential does not hold; may be nil
 	Changes       func() (changed <-chan string, cancel func())             // topics; see api.Event
@@ -178,6 +179,7 @@ func New(mux *http.ServeMux, cfg Config) huma.API {
 	s.agents()
 	s.admin(mux)
 	s.configuration()
+	s.tools()
 	s.events()
 	mux.HandleFunc("/api/", s.unknown)
 	return s.api

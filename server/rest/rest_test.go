@@ -114,7 +114,7 @@ func TestNobodyGetsInWithoutTheScope(t *testing.T) {
 		}
 	})
 	admin := []string{"create-node", "order-nodes", "node-disconnect", "node-reconnect", "examine-node", "test-node", "update-node", "delete-node", "node-offline", "node-online", "create-join-token", "list-users", "create-user", "update-user", "delete-user", "reset-password",
-		"list-user-tokens", "revoke-user-tokens", "backup",
+		"list-user-tokens", "revoke-user-tokens", "backup", "sync-tools",
 		"get-config", "export-config", "plan-config", "apply-config", "reload-config", "undo-config"}
 	write := []string{"create-job", "update-job", "delete-job", "start-build", "delete-build", "abort-build", "rebuild"}
 	for id, got := range need {

@@ -177,6 +177,21 @@ func (f *Farm) Await(what string, ok func() bool) {
 	}
 }
 
+// AwaitTools is Await for what is known of the nodes' tools.
+func (f *Farm) AwaitTools(what string, ok func() bool) {
+	f.T.Helper()
+	changed, stop := f.Tools().Subscribe()
+	defer stop()
+	deadline := time.After(Patience)
+	for !ok() {
+		select {
+		case <-changed:
+		case <-deadline:
+			f.T.Fatalf("waited too long for %s", what)
+		}
+	}
+}
+
 // Online waits until every node of the configuration is online.
 func (f *Farm) Online() {
 	f.T.Helper()

@@ -14,7 +14,7 @@ import (
 func (e *env) nodeCmd() *cobra.Command {
 	c := &cobra.Command{Use: "node", Short: "Look at the machines and look after them"}
 	c.AddCommand(e.nodeListCmd(), e.nodeShowCmd(), e.nodeAddCmd(), e.nodeCopyCmd(), e.nodeUpdateCmd(), e.nodeDeleteCmd(), e.nodeTokenCmd(),
-		e.nodeLogCmd(), e.nodeHistoryCmd(), e.nodeDoctorCmd(), e.nodeApproveCmd(), e.nodePubkeyCmd(), e.nodeTestCmd(), e.nodeCheckCmd(), e.nodeWaitCmd(true), e.nodeWaitCmd(false))
+		e.nodeLogCmd(), e.nodeHistoryCmd(), e.nodeDoctorCmd(), e.nodeApproveCmd(), e.nodePubkeyCmd(), e.nodeTestCmd(), e.nodeSyncCmd(), e.nodeCheckCmd(), e.nodeWaitCmd(true), e.nodeWaitCmd(false))
 	c.AddCommand(e.nodeOrderCmds()...)
 	return c
 }
@@ -98,6 +98,9 @@ func (e *env) nodeShowCmd() *cobra.Command {
 				}
 				for _, h := range n.Health {
 					fmt.Fprintf(w, "%s:\t%s\n", title(h.Monitor), finding(h))
+				}
+				if n.ToolSync != nil {
+					fmt.Fprintf(w, "Tools:\t%s\n", strings.Join(toolLines(*n.ToolSync), "\n\t"))
 				}
 				if n.LastHeard != nil {
 					fmt.Fprintf(w, "Last heard:\t%s, round trip %.1f ms\n", ago(*n.LastHeard), n.RoundTripMS)

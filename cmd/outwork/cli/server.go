@@ -101,6 +101,7 @@ func (e *env) serverCmd() *cobra.Command {
 	f := c.Flags()
 	f.StringVar(&cfg.Data, "data", e.defaultData(), "folder of all that is kept (also $OUTWORK_DATA)")
 	f.StringVar(&cfg.ConfigFile, "config", "", "the farm as a file: nodes, jobs, users, limits, notifications; applied at the start and at SIGHUP")
+	f.StringVar(&cfg.Tools, "tools", e.getenv("OUTWORK_TOOLS_DIR"), "`folder` that is mirrored to the nodes as their tools, of folders OS-ARCH at its top only each node's own (also $OUTWORK_TOOLS_DIR)")
 	f.StringVar(&cfg.Listen, "listen", first(e.getenv("OUTWORK_LISTEN"), ":8080"), "address of the one port (also $OUTWORK_LISTEN)")
 	f.StringVar(&cfg.AgentListen, "agent-listen", e.getenv("OUTWORK_AGENT_LISTEN"), "address of a port for agents besides the one port, such as :50000, or :0 for any; without it there is none (also $OUTWORK_AGENT_LISTEN)")
 	f.StringVar(&cfg.AgentsDir, "agents-dir", e.getenv("OUTWORK_AGENTS_DIR"), "`folder` of the agents to hand out, outwork-agent-OS-ARCH as make agents builds them (also $OUTWORK_AGENTS_DIR; default: agents-bin in the data folder, else agents beside this program)")
