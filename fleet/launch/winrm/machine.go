@@ -67,7 +67,11 @@ func (m *machine) within(ctx context.Context, long time.Duration, line string, s
 	ctx, cancel := context.WithTimeoutCause(ctx, long, fault.New(fault.Unavailable, "it has not ended within %v: %s", long, line))
 	defer cancel()
 	r, err := m.sh.run(ctx, line, stdin)
-	if err == nil && r.code != 0 {
+	switch {
+	case err != nil || r.code == 0:
+	case strings.Contains(r.said(), missing):
+		m.log.printf("There was no service")
+	default:
 		m.log.printf("It ended with %d: %s", r.code, short(r.said()))
 	}
 	return r, err

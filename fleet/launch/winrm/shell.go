@@ -33,6 +33,9 @@ type result struct {
 // said is all it wrote, on one line.
 func (r result) said() string { return strings.Join(strings.Fields(r.out+" "+r.err), " ") }
 
+// farewell is how long a machine may take to hear that it can forget something. It would do so by itself after some hours.
+const farewell = 5 * time.Second
+
 // maxOutput bounds what is kept of a command's output, in bytes.
 const maxOutput = 1 << 20
 
@@ -51,9 +54,9 @@ func (c *client) open(ctx context.Context) (*shell, error) {
 	return &shell{c, id}, nil
 }
 
-// close lets the machine forget the shell. It would do so by itself after some hours.
+// close lets the machine forget the shell.
 func (sh *shell) close() {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), farewell)
 	defer cancel()
 	_, _ = sh.c.post(ctx, wsman.NewDeleteShellRequest(sh.c.url, sh.id, sh.c.params).String())
 	sh.c.close()
@@ -150,7 +153,7 @@ func (sh *shell) follow(ctx context.Context, id string) (result, error) {
 
 // end lets go of a command, or ends it.
 func (sh *shell) end(ctx context.Context, id string) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), farewell)
 	defer cancel()
 	_, _ = sh.c.post(ctx, wsman.NewSignalRequest(sh.c.url, sh.id, id, sh.c.params).String())
 }

@@ -25,6 +25,7 @@ type peer struct {
 	mu        sync.Mutex
 	challenge []byte   // of the server, while the handshake runs; guarded by mu
 	session   *session // after it; guarded by mu
+	age       int      // Server.age of the session; guarded by mu
 }
 
 // Flags of [MS-NLMP] 2.2.2.5.
@@ -65,7 +66,7 @@ func (s *Server) negotiate(w http.ResponseWriter, r *http.Request, p *peer) {
 		s.refuse(w)
 		return
 	}
-	p.session = session
+	p.session, p.age = session, s.now()
 	w.WriteHeader(http.StatusOK)
 }
 

@@ -44,6 +44,7 @@ type Server struct {
 	mu     sync.Mutex
 	shells map[string]map[string]*command // by ids; guarded by mu
 	opened int                            // guarded by mu
+	age    int                            // guarded by mu; grows by Forget
 }
 
 // New returns a server without shells.
@@ -54,6 +55,19 @@ func (s *Server) Shells() (open, opened int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return len(s.shells), s.opened
+}
+
+// Forget has every connection log in again, as after one was closed and opened anew.
+func (s *Server) Forget() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.age++
+}
+
+func (s *Server) now() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.age
 }
 
 type connKey struct{}
@@ -80,7 +94,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case strings.HasPrefix(r.Header.Get("Authorization"), "Negotiate ") && !s.cfg.NoNegotiate:
 		s.negotiate(w, r, p)
 		return
-	case p.session != nil:
+	case p.session != nil && p.age == s.now():
 	case s.basic(r):
 		if r.TLS == nil && !s.cfg.AllowUnencrypted {
 			s.refuse(w)
