@@ -15,6 +15,7 @@ import (
 	"github.com/outwork-build/outwork/cas"
 	"github.com/outwork-build/outwork/cas/tree"
 	"github.com/outwork-build/outwork/internal/fault"
+	"github.com/outwork-build/outwork/task"
 	"github.com/outwork-build/outwork/task/recipe"
 )
 
@@ -60,7 +61,7 @@ func NewAction(n *Node, in Inputs) (*Action, error) {
 		return nil, fmt.Errorf("task %q: %w", n.Task.ID, err)
 	}
 	a.Message = &repb.Action{
-		CommandDigest: toProto(keep(a.Blobs, a.Command)), InputRootDigest: toProto(a.Root),
+		CommandDigest: task.Proto(keep(a.Blobs, a.Command)), InputRootDigest: task.Proto(a.Root),
 		DoNotCache: !n.Task.Cacheable, Platform: a.Command.Platform,
 	}
 	if n.Task.Timeout > 0 {

@@ -15,6 +15,7 @@ import (
 	"github.com/outwork-build/outwork/cas"
 	"github.com/outwork-build/outwork/cas/tree"
 	"github.com/outwork-build/outwork/internal/fault"
+	"github.com/outwork-build/outwork/task"
 )
 
 // layout is a folder in the making, out of files and whole folders whose bytes are elsewhere. Of modes it keeps whether a file can be
@@ -91,7 +92,7 @@ func (l *layout) put(e tree.Entry) error {
 	if err := e.Digest.Validate(); err != nil {
 		return fmt.Errorf("%s: %w", e.Path, err)
 	}
-	node := &repb.FileNode{Name: name, Digest: toProto(e.Digest), IsExecutable: e.Mode&0o111 != 0}
+	node := &repb.FileNode{Name: name, Digest: task.Proto(e.Digest), IsExecutable: e.Mode&0o111 != 0}
 	if old := in.files[name]; in.links[name] != nil || old != nil && !proto.Equal(old, node) {
 		return fault.New(fault.Conflict, "%s: two different files come to stand there", e.Path)
 	}
@@ -119,7 +120,7 @@ func (l *layout) encode(blobs map[cas.Digest][]byte) cas.Digest {
 	}
 	msg := &repb.Directory{Files: sorted(l.files), Symlinks: sorted(l.links)}
 	for _, name := range slices.Sorted(maps.Keys(l.dirs)) {
-		msg.Directories = append(msg.Directories, &repb.DirectoryNode{Name: name, Digest: toProto(l.dirs[name].encode(blobs))})
+		msg.Directories = append(msg.Directories, &repb.DirectoryNode{Name: name, Digest: task.Proto(l.dirs[name].encode(blobs))})
 	}
 	return keep(blobs, msg)
 }
@@ -137,10 +138,4 @@ func keep(blobs map[cas.Digest][]byte, m proto.Message) cas.Digest {
 	d := cas.Of(b)
 	blobs[d] = b
 	return d
-}
-
-func toProto(d cas.Digest) *repb.Digest { return &repb.Digest{Hash: d.Hash, SizeBytes: d.Size} }
-
-func fromProto(d *repb.Digest) cas.Digest {
-	return cas.Digest{Hash: d.GetHash(), Size: d.GetSizeBytes()}
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/outwork-build/outwork/cas"
 	"github.com/outwork-build/outwork/cas/tree"
 	"github.com/outwork-build/outwork/internal/fault"
+	"github.com/outwork-build/outwork/task"
 	"github.com/outwork-build/outwork/task/recipe"
 )
 
@@ -26,7 +27,7 @@ func Outputs(result *repb.ActionResult, blob func(cas.Digest) ([]byte, error)) (
 		if f.IsExecutable {
 			mode = 0o755
 		}
-		all = append(all, tree.Entry{Path: f.Path, Mode: mode, Digest: fromProto(f.Digest)})
+		all = append(all, tree.Entry{Path: f.Path, Mode: mode, Digest: task.Digest(f.Digest)})
 	}
 	for _, list := range [][]*repb.OutputSymlink{result.OutputSymlinks, result.OutputFileSymlinks, result.OutputDirectorySymlinks} {
 		for _, l := range list {
@@ -34,7 +35,7 @@ func Outputs(result *repb.ActionResult, blob func(cas.Digest) ([]byte, error)) (
 		}
 	}
 	for _, d := range result.OutputDirectories {
-		b, err := blob(fromProto(d.TreeDigest))
+		b, err := blob(task.Digest(d.TreeDigest))
 		if err != nil {
 			return nil, fmt.Errorf("output %s: %w", d.Path, err)
 		}
@@ -85,13 +86,13 @@ func (u *unfolder) add(at string, d *repb.Directory, depth int) error {
 		if f.IsExecutable {
 			mode = 0o755
 		}
-		u.all = append(u.all, tree.Entry{Path: at + "/" + f.Name, Mode: mode, Digest: fromProto(f.Digest)})
+		u.all = append(u.all, tree.Entry{Path: at + "/" + f.Name, Mode: mode, Digest: task.Digest(f.Digest)})
 	}
 	for _, l := range d.GetSymlinks() {
 		u.all = append(u.all, tree.Entry{Path: at + "/" + l.Name, Mode: fs.ModeSymlink | fs.ModePerm, Link: l.Target})
 	}
 	for _, sub := range d.GetDirectories() {
-		c := u.children[fromProto(sub.Digest)]
+		c := u.children[task.Digest(sub.Digest)]
 		if c == nil {
 			return fault.New(fault.Invalid, "tree message: lacks the folder %s/%s", at, sub.Name)
 		}
