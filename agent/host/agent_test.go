@@ -39,7 +39,7 @@ func maybeAgent() {
 }
 
 func obey(root string) error {
-	h, err := host.New(host.Config{Root: root})
+	h, err := host.New(host.Config{Root: root, Idle: idleShims})
 	if err != nil {
 		return err
 	}

@@ -65,11 +65,12 @@ type holders struct {
 	open map[string]*holder
 }
 
+// holder is one of them. That its connection ends says nothing: Wine keeps connections of processes that it has killed.
 type holder struct {
-	conn        net.Conn
-	pid, parent int
-	gone        chan struct{}
 	name        string
+	conn        net.Conn
+	process     windows.Handle
+	pid, parent int
 }
 
 func newHolders(t testing.TB) *holders {
@@ -87,7 +88,7 @@ func newHolders(t testing.TB) *holders {
 			if err != nil {
 				return
 			}
-			go h.hold(conn)
+			go h.greet(conn)
 		}
 	}()
 	t.Cleanup(func() {
@@ -97,28 +98,30 @@ func newHolders(t testing.TB) *holders {
 		defer h.mu.Unlock()
 		for _, one := range h.open {
 			_ = one.conn.Close()
-			<-one.gone
+			_ = windows.CloseHandle(one.process)
 		}
 	})
 	return h
 }
 
-func (h *holders) hold(conn net.Conn) {
-	in := bufio.NewReader(conn)
-	line, err := in.ReadString('\n')
-	one := &holder{conn: conn, gone: make(chan struct{})}
-	if _, serr := fmt.Sscan(line, &one.name, &one.pid, &one.parent); err != nil || serr != nil {
+func (h *holders) greet(conn net.Conn) {
+	line, err := bufio.NewReader(conn).ReadString('\n')
+	one := &holder{conn: conn}
+	if err == nil {
+		_, err = fmt.Sscan(line, &one.name, &one.pid, &one.parent)
+	}
+	if err == nil {
+		one.process, err = windows.OpenProcess(windows.SYNCHRONIZE, false, uint32(one.pid))
+	}
+	if err != nil {
 		_ = conn.Close()
 		return
 	}
 	h.mu.Lock()
+	defer h.mu.Unlock()
 	h.open[one.name] = one
 	close(h.came)
 	h.came = make(chan struct{})
-	h.mu.Unlock()
-	_, _ = in.ReadByte() // its end, or that of the test
-	_ = conn.Close()
-	close(one.gone)
 }
 
 // await waits for a holder.
@@ -139,22 +142,18 @@ func (h *holders) await(t testing.TB, name string) *holder {
 	}
 }
 
-// lives reports whether the holder is there.
-func (o *holder) lives() bool {
-	select {
-	case <-o.gone:
-		return false
-	default:
-		return true
-	}
+// ends waits for its end, but not for longer than timeout, and reports whether it has come.
+func (o *holder) ends(timeout time.Duration) bool {
+	event, err := windows.WaitForSingleObject(o.process, uint32(timeout.Milliseconds()))
+	return err == nil && event == windows.WAIT_OBJECT_0
 }
+
+func (o *holder) lives() bool { return !o.ends(0) }
 
 // dies waits for its end.
 func (o *holder) dies(t testing.TB) {
 	t.Helper()
-	select {
-	case <-o.gone:
-	case <-time.After(patience):
+	if !o.ends(patience) {
 		t.Errorf("%s lives on", o.name)
 	}
 }

@@ -31,6 +31,7 @@ import (
 	"github.com/outwork-build/outwork/agent/host/tools"
 	"github.com/outwork-build/outwork/cas"
 	"github.com/outwork-build/outwork/internal/fault"
+	"github.com/outwork-build/outwork/internal/privacy"
 )
 
 // MaybeShim runs a shim and never returns when this process was started as one. Call it first thing in main, and in
@@ -148,7 +149,7 @@ func New(cfg Config) (*Host, error) {
 	if err := os.MkdirAll(filepath.Join(cfg.Root, "workspace"), 0o755); err != nil {
 		return nil, fmt.Errorf("agent folder: %w", err)
 	}
-	if err := shim.MakePrivate(h.own()); err != nil {
+	if err := privacy.Make(h.own()); err != nil {
 		return nil, fmt.Errorf("agent folder: keep other users out of %s: %w", h.own(), err)
 	}
 	for _, dir := range []string{h.own("lease"), h.own("run"), h.own("trash")} {

@@ -10,3 +10,6 @@ func environ() []string { return []string{"PATH=" + os.Getenv("PATH"), "LANG=C"}
 func noTerm() string { return "" }
 
 func maybeHolder() {}
+
+// idleShims is Config.Idle of agents that are killed.
+const idleShims = 0

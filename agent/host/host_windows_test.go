@@ -17,6 +17,10 @@ func noTerm() string {
 	return ""
 }
 
+// idleShims is Config.Idle of agents that are killed: under Wine the connections of a killed process stay open, so that an idle shim
+// would not know that it has lost its agent.
+const idleShims = -1
+
 // wine reports whether this is Wine and not Windows.
 func wine() bool {
 	return windows.NewLazySystemDLL("ntdll.dll").NewProc("wine_get_version").Find() == nil

@@ -143,22 +143,10 @@ func TestCloseEndsWhatStepsLeft(t *testing.T) {
 	}
 	closeLease(t, p, l)
 	for _, o := range all {
-		if alive(o.pid) {
+		if o.lives() {
 			t.Errorf("%s lives after Close", o.name)
 		}
-		o.dies(t)
 	}
-}
-
-// alive asks the system.
-func alive(pid int) bool {
-	h, err := windows.OpenProcess(windows.SYNCHRONIZE, false, uint32(pid))
-	if err != nil {
-		return false
-	}
-	defer windows.CloseHandle(h)
-	event, err := windows.WaitForSingleObject(h, 0)
-	return err == nil && event == uint32(windows.WAIT_TIMEOUT)
 }
 
 // F4: a shim that is killed takes its steps with it, and they are Lost.

@@ -125,21 +125,22 @@ func (c Command) host(ctx context.Context, args []string) (int, error) {
 	if err := LoadEnvironment(args[0]); err != nil {
 		return 0, fault.New(fault.Invalid, "settings of the service: %w", err)
 	}
+	log, done := c.log(args[0])
+	defer done()
 	if len(args) < 2 || c.Direct {
-		return c.Run(ctx, c.log(args[0])), nil
+		return c.Run(ctx, log), nil
 	}
-	log := c.log(args[0])
 	return Host(ctx, args[1], func(ctx context.Context) int { return c.Run(ctx, log) }), nil
 }
 
-// log is where the agent's log goes.
-func (c Command) log(secrets string) io.Writer {
+// log is where the agent's log goes, and what to call when it has ended.
+func (c Command) log(secrets string) (io.Writer, func()) {
 	if runtime.GOOS != "windows" {
-		return c.Stderr
+		return c.Stderr, func() {}
 	}
 	f, err := os.OpenFile(filepath.Join(filepath.Dir(secrets), "agent.log"), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
 	if err != nil {
-		return c.Stderr
+		return c.Stderr, func() {}
 	}
-	return f
+	return f, func() { _ = f.Close() }
 }

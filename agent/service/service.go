@@ -235,7 +235,7 @@ func Status(ctx context.Context, name string) (State, error) {
 
 // place makes the folder, with the program and the secret file, and gives it to the agent's user.
 func (s *Spec) place() error {
-	if err := os.MkdirAll(filepath.Join(s.Root, "bin"), 0o755); err != nil {
+	if err := s.makeFolders(); err != nil {
 		return err
 	}
 	if err := copyProgram(s.Program, s.program()); err != nil {
@@ -244,7 +244,7 @@ func (s *Spec) place() error {
 	if err := write(s.secrets(), s.environment(), 0o600); err != nil {
 		return err
 	}
-	if s.User == "" || runtime.GOOS == "windows" {
+	if s.User == "" && runtime.GOOS != "windows" {
 		return nil
 	}
 	return give(s.User, s.Root, filepath.Join(s.Root, "bin"), s.program(), s.secrets())

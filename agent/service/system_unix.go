@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/user"
+	"path/filepath"
 	"runtime"
 	"strconv"
 
@@ -25,6 +26,9 @@ func system() (manager, error) {
 		"(or outwork-agent) with OUTWORK_URL, OUTWORK_NAME and OUTWORK_ROOT in the environment, start it again whenever it ends but with exit code 2, and stop "+
 		"it by SIGTERM to its process alone")
 }
+
+// makeFolders makes the service's folder and that of its program.
+func (s *Spec) makeFolders() error { return os.MkdirAll(filepath.Join(s.Root, "bin"), 0o755) }
 
 // give makes files a user's.
 func give(name string, paths ...string) error {

@@ -4,16 +4,50 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"time"
 
 	"golang.org/x/sys/windows"
 	"golang.org/x/sys/windows/svc"
 	"golang.org/x/sys/windows/svc/mgr"
+
+	"github.com/outwork-build/outwork/internal/fault"
+	"github.com/outwork-build/outwork/internal/privacy"
 )
 
 func system() (manager, error) { return scm{}, nil }
 
-func give(string, ...string) error { return nil }
+// give lets the service's user read the secret file, the last of paths, and nobody else who is no administrator.
+func give(name string, paths ...string) error {
+	return invalidUser(name, privacy.Protect(paths[len(paths)-1], others(name)...))
+}
+
+// makeFolders makes the service's folder and that of its program. Below C:\ProgramData every user of the machine may read and add
+// files, and what lies beside a program is loaded by it: so a folder that is not there yet is nobody else's.
+func (s *Spec) makeFolders() error {
+	if _, err := os.Stat(s.Root); errors.Is(err, fs.ErrNotExist) {
+		if err := invalidUser(s.User, privacy.Make(s.Root, others(s.User)...)); err != nil {
+			return err
+		}
+	}
+	return invalidUser(s.User, privacy.Make(filepath.Join(s.Root, "bin"), others(s.User)...))
+}
+
+func others(user string) []string {
+	if user == "" {
+		return nil
+	}
+	return []string{user}
+}
+
+func invalidUser(user string, err error) error {
+	if user != "" && errors.Is(err, windows.ERROR_NONE_MAPPED) {
+		return fault.New(fault.Invalid, "--user: %w", err)
+	}
+	return err
+}
 
 // scm is the Windows service manager.
 type scm struct{}

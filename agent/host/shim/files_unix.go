@@ -4,9 +4,6 @@ package shim
 
 import "os"
 
-// MakePrivate makes a folder that is for this user alone. One that is there stays as it is.
-func MakePrivate(dir string) error { return os.MkdirAll(dir, 0o700) }
-
 // OpenShared opens a file that is there, for reading and, when so wanted, writing. It can be removed while it is open, like any here.
 func OpenShared(path string, write bool) (*os.File, error) {
 	if write {
