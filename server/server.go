@@ -297,7 +297,8 @@ func (s *Server) front(registry *prometheus.Registry) error {
 	rest.New(mux, rest.Config{Auth: s.auth, Builds: t.Builds, Details: t.Builds, Runner: s.runner, Logs: s.logs, Queue: s.queue, Fleet: s.roster, CAS: s.blobs,
 		Check: s.check, Backup: s.backup, Configuration: s.config, Tools: s.tools, Connect: s.connect, Refused: s.refused, Changes: watch, URL: url, Join: s.JoinCommand, Protocol: wire.Protocol, Now: c.Now, Log: c.Log.With("room", "rest")})
 	err := web.New(mux, web.Config{Auth: s.auth, Builds: t.Builds, Details: t.Builds, Runner: s.runner, Logs: s.logs, Queue: s.queue, Fleet: s.roster,
-		Changes: watch, URL: url, Secure: strings.HasPrefix(s.cfg.URL, "https://"), Launchers: s.launchers, Owner: s.owner, Join: s.JoinCommand, Now: c.Now, Log: c.Log.With("room", "web")})
+		Changes: watch, URL: url, Secure: strings.HasPrefix(s.cfg.URL, "https://"), Launchers: s.launchers, Owner: s.owner, Join: s.JoinCommand,
+		Allow: func(n fleet.NodeName) []string { return c.Scheduling.Allow[n] }, Now: c.Now, Log: c.Log.With("room", "web")})
 	if err != nil {
 		return err
 	}

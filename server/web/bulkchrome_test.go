@@ -19,6 +19,11 @@ func (b *tab) submit(a chromedp.Action) {
 	}
 }
 
+// click clicks on what is there at that moment: a refresh may put another like it in its place at any time.
+func click(selector string) chromedp.Action {
+	return chromedp.Evaluate("document.querySelector(`"+selector+"`).click()", nil)
+}
+
 // empty takes away what is written in an input.
 func empty(selector string) chromedp.Action {
 	return chromedp.Evaluate("document.querySelector(`"+selector+"`).value = ''", nil)
@@ -43,35 +48,35 @@ func TestManyNodesInABrowser(t *testing.T) {
 	b.is(`document.querySelectorAll("#cells li").length === 100`)
 
 	// What is ticked stays so while other things change, and so does a node that looks different.
-	b.run(chromedp.Click(`[data-node="build-0105"] input`))
+	b.run(click(`[data-node="build-0105"] input`))
 	b.is(`document.getElementById("chosen").textContent === "1 chosen" && document.getElementById("all").indeterminate`)
 	if err := f.Roster().SetOffline(f.Context(), "build-0105", fleet.ByUser("bob", "fan")); err != nil {
 		t.Fatal(err)
 	}
 	b.is(`document.querySelector('[data-node="build-0105"] a').title.includes("bob") && document.querySelector('[data-node="build-0105"] input').checked`)
-	b.run(chromedp.Click(`#all`))
+	b.run(click(`#all`))
 	b.is(`document.getElementById("chosen").textContent === "100 chosen"`)
-	b.run(chromedp.Click(`#all`), empty(`#find input[name=q]`), chromedp.SendKeys(`#find input[name=q]`, "n"+kb.Enter))
+	b.run(click(`#all`), empty(`#find input[name=q]`), chromedp.SendKeys(`#find input[name=q]`, "n"+kb.Enter))
 	b.is(`document.querySelectorAll("#cells li").length === 203`) // all have an n somewhere
-	b.run(chromedp.Click(`#tallies a.s-online`))
+	b.run(click(`#tallies a.s-online`))
 	b.is(`[...document.querySelectorAll("tbody [name=node]")].map((e) => e.value).join() === "n1,n2,n3"`)
 	if value[string](b, `window.marker || ""`) == "" {
 		t.Error("the page was loaded again")
 	}
-	b.run(chromedp.Click(`tbody tr:nth-child(1) input`), chromedp.Click(`tbody tr:nth-child(3) input`))
+	b.run(click(`tbody tr:nth-child(1) input`), click(`tbody tr:nth-child(3) input`))
 	b.is(`document.getElementById("chosen").textContent === "2 chosen"`)
-	b.submit(chromedp.Submit(`#act`))
+	b.submit(click(`#act button`))
 	b.is(`[...document.querySelectorAll("#orders [name=node]")].map((e) => e.value + e.checked).join() === "n1true,n3true"`)
 	b.is(`document.getElementById("do").textContent === "Take offline: 2 nodes" && document.getElementById("f-reason").required`)
-	b.run(chromedp.Click(`#orders [name=node][value=n3]`))
+	b.run(click(`#orders [name=node][value=n3]`))
 	b.is(`document.getElementById("do").textContent === "Take offline: 1 node"`)
-	b.submit(chromedp.Click(`#do`))
+	b.submit(click(`#do`))
 	b.is(`document.activeElement.id === "problems"`) // the reason is missing: what is wrong is read first
-	b.run(chromedp.Click(`#problems a`))
+	b.run(click(`#problems a`))
 	b.is(`document.activeElement.id === "f-reason"`)
 	b.run(chromedp.SendKeys(`#f-reason`, "new disk"))
 	b.is(`[...document.querySelectorAll("#orders [name=node]")].map((e) => e.value).join() === "n1"`)
-	b.submit(chromedp.Click(`#do`))
+	b.submit(click(`#do`))
 	b.is(`document.querySelector("h1").textContent === "Take offline: 1 node" && document.querySelector("tbody").innerText.includes("takes no new work")`)
 	b.open("/nodes/n1")
 	b.is(`document.querySelector(".why").textContent.includes("new disk")`)
@@ -86,36 +91,36 @@ func TestANodeFormInABrowser(t *testing.T) {
 	b := chrome(t, f)
 	b.login()
 	b.open("/nodes")
-	b.submit(chromedp.Click(`a[href="/new-node"]`))
+	b.submit(click(`a[href="/new-node"]`))
 	shown := func(selector string) string {
 		return `(document.querySelector('` + selector + `').checkVisibility())`
 	}
 	b.is(shown(`.choices`) + ` && !` + shown(`[name="launcher.ssh.host"]`) + ` && !` + shown(`[name="launcher.command.command"]`) + ` && !` + shown(`[name="reason"]`))
 	b.run(chromedp.Focus(`[name=launcher]:checked`), chromedp.KeyEvent(kb.ArrowDown)) // by keyboard
 	b.is(shown(`[name="launcher.ssh.host"]`) + ` && !` + shown(`[name="launcher.command.command"]`) + ` && !` + shown(`[name="launcher.ssh.timeout"]`))
-	b.run(chromedp.Click(`[name=retention][value=schedule]`))
+	b.run(click(`[name=retention][value=schedule]`))
 	b.is(shown(`[name="retention.schedule.start"]`) + ` && !` + shown(`[name="retention.demand.idleDelay"]`))
 	b.run(chromedp.SendKeys(`#f-name`, "made"), chromedp.SendKeys(`#f-launcher-ssh-host`, "127.0.0.1"), chromedp.SendKeys(`#f-launcher-ssh-port`, "none"),
 		chromedp.SendKeys(`#f-retention-schedule-start`, "0 8 * * *"), chromedp.SendKeys(`#f-retention-schedule-upTime`, "10h"),
 		chromedp.Evaluate(`document.querySelector(".of-ssh details").open = true`, nil), chromedp.SendKeys(`#f-launcher-ssh-timeout`, "soon"), chromedp.Evaluate(`document.querySelector(".of-ssh details").open = false`, nil))
-	b.run(chromedp.Click(`.pairs:has([name="env.name"]) .more`))
+	b.run(click(`.pairs:has([name="env.name"]) .more`))
 	b.is(`document.activeElement.name === "env.name" && document.querySelectorAll('[name="env.name"]').length === 3`)
 	b.run(chromedp.KeyEvent("A"), chromedp.KeyEvent(kb.Tab), chromedp.KeyEvent("b"))
 	b.submit(chromedp.Submit(`#node-form`))
 	b.is(`document.activeElement.id === "problems" && document.querySelector(".of-ssh details").open`)
 	b.is(`document.querySelector('[name="env.value"]').value === "b" && document.querySelector('#f-launcher-ssh-port').getAttribute("aria-invalid") === "true"`)
 	b.shoot("form-wrong")
-	b.run(chromedp.Evaluate(`document.querySelector(".of-ssh details").open = false`, nil), chromedp.Click(`#problems a[href="#f-launcher-ssh-timeout"]`))
+	b.run(chromedp.Evaluate(`document.querySelector(".of-ssh details").open = false`, nil), click(`#problems a[href="#f-launcher-ssh-timeout"]`))
 	b.is(`document.activeElement.id === "f-launcher-ssh-timeout" && document.querySelector(".of-ssh details").open`)
 	b.run(chromedp.SetValue(`#f-launcher-ssh-timeout`, "5s"), chromedp.SetValue(`#f-launcher-ssh-port`, "1"), chromedp.SetValue(`#f-launcher-ssh-password`, "env:NODE_PASSWORD"), chromedp.SetValue(`#f-launcher-ssh-hostKey`, "none"))
-	b.run(chromedp.Click(`#f-hold`), chromedp.SendKeys(`#f-reason`, "not yet"))
+	b.run(click(`#f-hold`), chromedp.SendKeys(`#f-reason`, "not yet"))
 	b.submit(chromedp.Submit(`#node-form`))
 	b.is(`location.pathname === "/nodes/made" && document.querySelector("dl").innerText.includes("A=b")`)
 	b.is(`document.querySelector("main").innerText.includes("not yet")`)
 
 	// A reason that is being written outlives what changes meanwhile, and the focus stays.
 	b.open("/nodes/n1")
-	b.run(chromedp.SendKeys(`#reason`, "fan"), chromedp.Focus(`button[formaction$="/drain"]`), chromedp.Evaluate(`document.querySelector("#do").seen = true`, nil))
+	b.run(chromedp.Evaluate(`document.querySelector("#reason").focus()`, nil), chromedp.KeyEvent("f"), chromedp.KeyEvent("a"), chromedp.KeyEvent("n"), chromedp.Evaluate("document.querySelector(`button[formaction$=\"/drain\"]`).focus()", nil), chromedp.Evaluate(`document.querySelector("#do").seen = true`, nil))
 	n, _ := f.Roster().Node("n1")
 	n.Node.Description = "changed"
 	if err := f.Roster().Put(f.Context(), n.Node); err != nil {
@@ -123,6 +128,6 @@ func TestANodeFormInABrowser(t *testing.T) {
 	}
 	b.is(`document.querySelector(".lead").textContent.includes("changed") && !document.querySelector("#do").seen`)
 	b.is(`document.querySelector("#reason").value === "fan" && document.activeElement.getAttribute("formaction").endsWith("/drain")`)
-	b.submit(chromedp.Click(`button[formaction$="/drain"]`))
+	b.submit(click(`button[formaction$="/drain"]`))
 	b.is(`document.querySelector(".why").textContent.includes("fan")`)
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/url"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -20,6 +19,7 @@ import (
 	"github.com/chromedp/chromedp/kb"
 
 	"github.com/outwork-build/outwork/api"
+	"github.com/outwork-build/outwork/internal/need"
 	"github.com/outwork-build/outwork/server/servertest"
 )
 
@@ -36,13 +36,7 @@ type tab struct {
 // chrome opens a tab in headless Chromium, which a developer's machine may lack.
 func chrome(t testing.TB, f *servertest.Farm) *tab {
 	t.Helper()
-	path, err := exec.LookPath("chromium")
-	if err != nil {
-		if os.Getenv("OUTWORK_CI") != "" {
-			t.Fatal(err)
-		}
-		t.Skip("needs Chromium: apt-get install chromium")
-	}
+	path := need.Program(t, "chromium", "chromium")
 	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.WindowSize(1280, 900),
 		chromedp.UserDataDir(t.TempDir()), chromedp.WSURLReadTimeout(servertest.Patience),
 		chromedp.Flag("disable-quic", true), chromedp.Flag("no-first-run", true), chromedp.Flag("disable-background-networking", true),

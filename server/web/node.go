@@ -33,7 +33,8 @@ type nodePage struct {
 	Keys     []fleet.HostKey // by which its hosts are known; of an admin's page
 	Env      []pairRow
 	Tools    []pairRow
-	Stays    string // when it is connected, in words; "" is always
+	Allow    []string // the only jobs that may run on it
+	Stays    string   // when it is connected, in words; "" is always
 	Limits   []string
 }
 
@@ -45,6 +46,7 @@ func (s *site) node(w http.ResponseWriter, r *http.Request) error {
 	n, name := st.Node, st.Node.Name
 	p := nodePage{Node: newRow(st, s.running(name)), Launches: s.Fleet.Launches(n), Env: pairRows(n.Env), Tools: pairRows(n.Tools), Stays: stays(n.Retention), Limits: limitWords(n.Monitors)}
 	p.Owner, _ = s.Owner(name)
+	p.Allow = s.Allow(name)
 	if auth.From(r.Context()).May(auth.Admin) {
 		if p.Keys, err = s.Fleet.HostKeys(r.Context(), name); err != nil && !fault.Is(err, fault.Conflict) {
 			s.Log.Warn("read the host keys of a node", "node", name, "error", err)

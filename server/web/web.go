@@ -56,6 +56,7 @@ type Config struct {
 
 	Launchers []string                                       // kinds that nodes can have, by name
 	Owner     func(fleet.NodeName) (file string, owned bool) // the file that looks after a node, if one does
+	Allow     func(fleet.NodeName) []string                  // the only jobs that may run on a node, as globs; none is all
 	Join      func(token string) string                      // the command that starts an agent with a join token
 
 	Now func() time.Time
