@@ -19,3 +19,12 @@ func allocate(f *os.File, size int64) error {
 		}
 	}
 }
+
+// dataSync returns when a file's bytes are on the disk, and what is needed to find them.
+func dataSync(f *os.File) error {
+	for {
+		if err := syscall.Fdatasync(int(f.Fd())); !errors.Is(err, syscall.EINTR) {
+			return err
+		}
+	}
+}

@@ -26,8 +26,8 @@ func (s *Store) refreshKept(ctx context.Context) error {
 		return nil
 	}
 	asked := time.Now()
-	ds := map[cas.Digest]struct{}{}
-	if err := s.cfg.Keep(ctx, func(d cas.Digest) { ds[d] = struct{}{} }); err != nil {
+	ds := map[key]struct{}{}
+	if err := s.cfg.Keep(ctx, func(d cas.Digest) { ds[keyOf(d)] = struct{}{} }); err != nil {
 		return fmt.Errorf("%w: nothing can be evicted while it is unknown what must be kept: %w", cas.ErrFull, err)
 	}
 	s.index.keep(ds)

@@ -1,12 +1,11 @@
 package disk
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
+	"time"
 
 	"github.com/outwork-build/outwork/cas"
 )
@@ -16,49 +15,110 @@ func (s *Store) Put(ctx context.Context, d cas.Digest, r io.Reader) error {
 	if err := d.Validate(); err != nil {
 		return err
 	}
-	if err := ctx.Err(); err != nil {
+	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	if _, ok := s.use(d, 0); ok {
+	if s.has(d) {
 		return nil
 	}
-	if err := s.put(ctx, d, cas.UntilDone(ctx, cas.NewVerifier(d, r))); err != nil {
+	v := cas.UntilDone(ctx, cas.NewVerifier(d, r))
+	var err error
+	if d.Size > inMemory {
+		err = s.putLarge(ctx, d, v)
+	} else {
+		err = s.putSmall(ctx, d, v)
+	}
+	if err != nil {
 		return fmt.Errorf("put %s: %w", d, err)
 	}
 	return nil
 }
 
-func (s *Store) put(ctx context.Context, d cas.Digest, r io.Reader) error {
-	var small []byte
-	if d.Size <= inMemory {
-		small = make([]byte, d.Size)
-		if _, err := io.ReadFull(r, small); err != nil {
-			return err
-		}
-		if _, err := io.ReadFull(r, make([]byte, 1)); err != io.EOF { // the Verifier's last word
-			return err
-		}
-		if d == cas.Empty {
-			return nil
-		}
-		r = bytes.NewReader(small)
+// has reports whether a blob is there, and marks it as used.
+func (s *Store) has(d cas.Digest) bool {
+	p, ok := s.index.use(d, 0, false)
+	if ok {
+		s.saveUse(p)
 	}
-	if !s.index.fits(d) {
-		if err := s.refreshKept(ctx); err != nil {
-			return err
+	return ok
+}
+
+func (s *Store) putSmall(ctx context.Context, d cas.Digest, r io.Reader) error {
+	data := make([]byte, d.Size+1)
+	if _, err := io.ReadFull(r, data[:d.Size]); err != nil {
+		return err
+	}
+	if _, err := io.ReadFull(r, data[d.Size:]); err != io.EOF { // the Verifier's last word
+		return err
+	}
+	return s.putSound(ctx, []cas.Blob{{Digest: d, Data: data[:d.Size]}})[0]
+}
+
+// PutBatch implements cas.Batcher: the small ones of the blobs are one commit.
+func (s *Store) PutBatch(ctx context.Context, blobs []cas.Blob) []error {
+	errs := make([]error, len(blobs))
+	var sound []cas.Blob
+	var at []int
+	for i, b := range blobs {
+		switch {
+		case ctx.Err() != nil:
+			errs[i] = context.Cause(ctx)
+		case len(b.Data) > inMemory:
+			errs[i] = s.Put(ctx, b.Digest, newBytes(b.Data))
+		default:
+			if errs[i] = b.Check(); errs[i] == nil && !s.has(b.Digest) {
+				sound, at = append(sound, b), append(at, i)
+			}
 		}
 	}
-	ok := false
-	s.evict(func(remove func(string) error) (n int) { n, ok = s.index.reserve(d, remove); return n })
-	if !ok {
-		return cas.ErrFull
+	for i, err := range s.putSound(ctx, sound) {
+		if err != nil {
+			errs[at[i]] = fmt.Errorf("put %s: %w", sound[i].Digest, err)
+		}
 	}
-	kept := false
-	temp, err := s.receive(ctx, d, r, small)
+	return errs
+}
+
+// putSound appends blobs whose bytes were checked to the packs, in one commit.
+func (s *Store) putSound(ctx context.Context, blobs []cas.Blob) []error {
+	errs := make([]error, len(blobs))
+	var records []record
+	var of []int
+	total := int64(0)
+	for i, b := range blobs {
+		if b.Digest == cas.Empty {
+			continue
+		}
+		h := header{kind: blob, n: uint32(len(b.Data)), key: keyOf(b.Digest)}
+		held := &reservation{key: h.key, size: h.size() + packHeader}
+		if errs[i] = s.reserve(ctx, held); errs[i] != nil {
+			continue
+		}
+		defer s.index.end(held)
+		records, of = append(records, record{header: h, data: b.Data, held: held}), append(of, i)
+		total += held.size
+	}
+	if len(records) == 0 {
+		return errs
+	}
+	if err := full(s.makingRoom(ctx, total, func() error { return s.commit.append(records, true) })); err != nil {
+		for _, i := range of {
+			errs[i] = err
+		}
+	}
+	return errs
+}
+
+func (s *Store) putLarge(ctx context.Context, d cas.Digest, r io.Reader) error {
+	held := &reservation{key: keyOf(d), size: space(d.Size)}
+	if err := s.reserve(ctx, held); err != nil {
+		return err
+	}
+	defer s.index.end(held)
+	temp, modified, err := s.receive(ctx, d, r)
 	if err == nil {
-		kept, err = s.commit(ctx, d, temp)
+		err = s.commitFile(ctx, held, d, temp, modified)
 	}
-	s.index.release(d, kept)
 	if err != nil {
 		os.Remove(temp)
 	}
@@ -66,27 +126,27 @@ func (s *Store) put(ctx context.Context, d cas.Digest, r io.Reader) error {
 }
 
 // receive writes a blob into a file of tmp and syncs it. The file may be there even when it fails.
-func (s *Store) receive(ctx context.Context, d cas.Digest, r io.Reader, small []byte) (string, error) {
-	temp := s.tempPath()
+func (s *Store) receive(ctx context.Context, d cas.Digest, r io.Reader) (temp string, modified time.Time, err error) {
+	temp = s.tempPath()
 	f, err := s.create(ctx, temp, d.Size)
 	if err != nil {
-		return temp, err
+		return temp, modified, err
 	}
-	if small != nil {
-		err = s.makingRoom(ctx, d.Size, func() error { _, err := f.WriteAt(small, 0); return err })
-	} else {
-		_, err = io.CopyBuffer(struct{ io.Writer }{f}, struct{ io.Reader }{r}, make([]byte, 256<<10))
-	}
+	_, err = io.CopyBuffer(struct{ io.Writer }{f}, struct{ io.Reader }{r}, make([]byte, 256<<10))
 	if err == nil {
 		err = s.makingRoom(ctx, d.Size, f.Sync)
 	}
 	if cerr := f.Close(); err == nil {
 		err = cerr
 	}
-	return temp, full(err)
+	if err == nil {
+		modified = fileTime()
+		err = os.Chtimes(temp, modified, modified)
+	}
+	return temp, modified, full(err)
 }
 
-// create makes the file and claims its space before the first byte of a large blob is read: only then room can be made.
+// create makes the file and claims its space before the first byte of the blob is read: only then room can be made.
 func (s *Store) create(ctx context.Context, temp string, size int64) (f *os.File, err error) {
 	err = s.makingRoom(ctx, size, func() (err error) {
 		f, err = os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
@@ -95,74 +155,47 @@ func (s *Store) create(ctx context.Context, temp string, size int64) (f *os.File
 	if err != nil {
 		return nil, full(err)
 	}
-	if size > inMemory {
-		if err := s.makingRoom(ctx, size, func() error { return allocate(f, size) }); err != nil {
-			f.Close()
-			return nil, full(err)
-		}
+	if err := s.makingRoom(ctx, size, func() error { return allocate(f, size) }); err != nil {
+		f.Close()
+		return nil, full(err)
 	}
 	return f, nil
 }
 
-// commit moves a received blob to where it is kept. When it returns nil the name is on the disk too. kept says that the blob
-// was not there before.
-func (s *Store) commit(ctx context.Context, d cas.Digest, temp string) (kept bool, err error) {
+// commitFile moves a received blob to where it is kept. When it returns nil the name is on the disk too.
+func (s *Store) commitFile(ctx context.Context, held *reservation, d cas.Digest, temp string, modified time.Time) error {
+	var folder uint32
 	var file string
-	err = s.makingRoom(ctx, d.Size, func() (err error) {
-		file, err = s.place(d)
-		if err != nil {
+	err := s.makingRoom(ctx, d.Size, func() (err error) {
+		if folder, err = s.openFolder(); err != nil {
 			return err
 		}
-		return os.Rename(temp, s.path("blobs", file))
+		file = s.path("blobs", filePath(folder, held.key, d.Size))
+		return os.Rename(temp, file)
 	})
 	if err == nil {
-		err = s.makingRoom(ctx, d.Size, func() error { return s.syncs.sync(s.path("blobs", filepath.Dir(file))) })
+		err = s.makingRoom(ctx, d.Size, func() error { return s.syncs.sync(s.path("blobs", folderName(int(folder)))) })
 	}
 	if err != nil {
-		return false, full(err)
+		return full(err)
 	}
-	kept, extra := s.index.add(d, file)
-	if extra {
-		os.Remove(s.path("blobs", file))
+	if s.index.add(held, d.Size, folder, modified) {
+		os.Remove(file)
 	}
-	return kept, nil
+	return nil
 }
 
-// place says where a new blob goes, beginning a new folder when the present one is full.
-func (s *Store) place(d cas.Digest) (string, error) {
-	folder, fresh := s.index.folder()
+// openFolder says where a new file goes, beginning a new folder when the present one is full.
+func (s *Store) openFolder() (uint32, error) {
+	number, fresh := s.index.folder()
 	if fresh {
-		if err := os.MkdirAll(s.path("blobs", folder), 0o700); err != nil {
-			return "", err
+		if err := os.MkdirAll(s.path("blobs", folderName(int(number))), 0o700); err != nil {
+			return 0, err
 		}
 		if err := syncDir(s.path("blobs")); err != nil {
-			return "", err
+			return 0, err
 		}
-		s.index.folderMade(folder)
+		s.index.folderMade(number)
 	}
-	return filepath.Join(folder, fileName(d)), nil
-}
-
-// makingRoom does something again after evicting, as long as the disk is full and there is something to evict.
-func (s *Store) makingRoom(ctx context.Context, size int64, do func() error) error {
-	for {
-		err := do()
-		if !isFull(err) {
-			return err
-		}
-		if kerr := s.refreshKept(ctx); kerr != nil {
-			return fmt.Errorf("%w; %w", err, kerr)
-		}
-		if s.evict(func(remove func(string) error) int { return s.index.shrink(size, remove) }) == 0 {
-			return err
-		}
-		s.cfg.Log.Info("disk is full: blobs evicted to make room", "for", size)
-	}
-}
-
-func full(err error) error {
-	if isFull(err) {
-		return fmt.Errorf("%w: %w", cas.ErrFull, err)
-	}
-	return err
+	return number, nil
 }
