@@ -112,12 +112,15 @@ func start(link wire.Link, c Config, open func(io.ReadWriteCloser, *yamux.Config
 	s.yamux = y
 	every := max(min(c.Heartbeat, c.PeerHeartbeat), minHeartbeat)
 	s.beats.Go(func() { s.beat(every) })
-	s.beats.Go(func() { s.watch(c.Heartbeat) })
-	go s.end()
+	go func() {
+		s.watch(c.Heartbeat)
+		s.end()
+	}()
 	return s, nil
 }
 
-// end closes Done once yamux has ended for whatever reason and the heartbeats with it.
+// end closes Done once yamux has ended for whatever reason and the heartbeats with it. It follows the watch in its goroutine: a
+// controller has a thousand sessions.
 func (s *Session) end() {
 	<-s.yamux.CloseChan()
 	s.yamux.Close()

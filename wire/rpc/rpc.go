@@ -33,7 +33,7 @@ const (
 	callWindow = 1 << 20
 	connWindow = 4 << 20
 
-	readBuffer = 4 << 10 // of each connection: a controller has a thousand. What is larger is read past it
+	readBuffer = 0 // of each connection: the stream below has what came in memory already, and a controller has a thousand
 )
 
 // handlerGrace is how long Close waits for handlers whose context has ended. One that hangs (a dead mount) must not keep the
