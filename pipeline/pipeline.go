@@ -36,7 +36,7 @@ type Config struct {
 	LeaseTTL   time.Duration         // of the leases opened on machines: queue.Config.TTL, which counts on it; 0 is 30 s
 	URL        string                // of the controller, for BUILD_URL; "" when it has none
 	MaxRunning int                   // pipelines at once that do something, the other builds stay queued; those that only wait do not count; 0 is 2,000
-	MaxLoading int                   // pipelines at once that evaluate what stands before their first wait, which takes milliseconds; 0 is 32
+	MaxLoading int                   // pipelines at once that evaluate what stands before their first wait, which takes milliseconds; 0 is 8
 	Quiet      time.Duration         // after which a pipeline that only waits leaves memory; 0 is 30 s
 	MaxQuiet   int                   // threads of such pipelines in memory, above which they leave at once; 0 is 500, negative none
 	Now        func() time.Time      // nil is time.Now
@@ -49,7 +49,7 @@ func (c *Config) limits() {
 		c.MaxRunning = 2000
 	}
 	if c.MaxLoading == 0 {
-		c.MaxLoading = 32
+		c.MaxLoading = 8
 	}
 	if c.Quiet == 0 {
 		c.Quiet = 30 * time.Second
