@@ -19,6 +19,7 @@ type Node struct {
 	ToolSync       *NodeTools           `json:"toolSync,omitempty" doc:"What is mirrored to it; absent when nothing is."`
 	Retention      *NodeRetention       `json:"retention,omitempty"`
 	Monitors       map[string]NodeLimit `json:"monitors,omitempty" doc:"By the monitor's name: what differs from the farm's limits."`
+	Setup          *NodeSetup           `json:"setup,omitempty" doc:"What is done before its first use; only admins see it."`
 	State          string               `json:"state" enum:"offline,connecting,online,suspended,draining"`
 	Offline        *OfflineCause        `json:"offline,omitempty"`
 	TakenOff       bool                 `json:"takenOff,omitempty" doc:"Somebody keeps it from taking work until it is put online (Jenkins: temporarilyOffline)."`
@@ -62,6 +63,14 @@ type NodeRetention struct {
 	Config map[string]string `json:"config,omitempty"`
 }
 
+// NodeSetup is what is done before a machine is used for the first time, and again when any of it has changed.
+type NodeSetup struct {
+	Files   string `json:"files,omitempty" doc:"Folder of the controller whose files are copied to the machine."`
+	Prepare string `json:"prepare,omitempty" maxLength:"65536" doc:"Command that is run on the controller before the files are copied, as its user."`
+	Command string `json:"command,omitempty" maxLength:"65536" doc:"Script that is run on the machine, in the folder with the files."`
+	Timeout string `json:"timeout,omitempty" doc:"Of all of it, such as 10m; 30m unless said otherwise."`
+}
+
 // NodeLimit is what differs on a node from the farm's limit of a monitor. Zero fields do not differ.
 type NodeLimit struct {
 	Action string `json:"action,omitempty" enum:"ignore,warn,offline,disconnect"`
@@ -102,6 +111,7 @@ type NodeCreate struct {
 	LauncherConfig *map[string]string    `json:"launcherConfig,omitempty"`
 	Retention      *NodeRetention        `json:"retention,omitempty"`
 	Monitors       *map[string]NodeLimit `json:"monitors,omitempty"`
+	Setup          *NodeSetup            `json:"setup,omitempty"`
 	Offline        *string               `json:"offline,omitempty" maxLength:"1000" doc:"Make it without giving it work, for this reason."`
 }
 
@@ -118,6 +128,7 @@ type NodeUpdate struct {
 	LauncherConfig *map[string]string    `json:"launcherConfig,omitempty"`
 	Retention      *NodeRetention        `json:"retention,omitempty"`
 	Monitors       *map[string]NodeLimit `json:"monitors,omitempty"`
+	Setup          *NodeSetup            `json:"setup,omitempty" doc:"One without anything in it takes it away. A change connects the node anew."`
 }
 
 // NodeOffline takes a node out of work.

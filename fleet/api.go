@@ -106,6 +106,12 @@ type Config struct {
 	Record    func() Recorder                        // makes the memory of a node; nil keeps none
 	Retention func(RetentionSpec) (Retention, error) // fleet/retain.New; nil keeps every node connected
 
+	// Prepare sets up a machine whose node has a Setup, before anybody uses it; an error keeps the node offline. fleet/setup.Prepare is
+	// one. Called anew whenever such a machine connects. nil sets nothing up.
+	Prepare func(ctx context.Context, p Preparation) error
+	// CheckSetup says what is wrong with a Setup; nil finds nothing.
+	CheckSetup func(*Setup) error
+
 	// Hold says of a node that has just connected why it takes no work until Roster.Hold lets it; nil lets it take work at once. It is
 	// called by the owner of the roster's state: it must not block, nor call the Roster. May be nil.
 	Hold func(Status) *OfflineCause

@@ -13,7 +13,7 @@ import (
 )
 
 // Put adds or changes a node, durably. Executors, labels, mode, environment and description change live; a change of
-// launcher or remote root connects it anew, whoever had it disconnected. Of a node that exists, Offline and Created stay as they are.
+// launcher or remote root connects it anew, whoever had it disconnected, and one of the setup connects it anew to do it. Of a node that exists, Offline and Created stay as they are.
 // fault.Invalid says which field is wrong.
 func (r *Roster) Put(ctx context.Context, n Node) error {
 	n, err := r.checked(n)
@@ -32,7 +32,7 @@ func (r *Roster) Put(ctx context.Context, n Node) error {
 	}, func(e *entry, old Node) {
 		e.pulse.limits.Store(&n.Monitors)
 		r.retain(e)
-		if e.away == nil && movedOn(old, n) {
+		if e.away == nil && (movedOn(old, n) || !reflect.DeepEqual(old.Setup, n.Setup)) {
 			r.relaunch(e)
 		}
 	})
@@ -72,6 +72,11 @@ func (r *Roster) checked(n Node) (Node, error) {
 			return n, fmt.Errorf("node %s: %w", n.Name, err)
 		}
 	}
+	if n.Setup != nil && r.cfg.CheckSetup != nil {
+		if err := r.cfg.CheckSetup(n.Setup); err != nil {
+			return n, fmt.Errorf("node %s: %w", n.Name, err)
+		}
+	}
 	if n.Created.IsZero() {
 		n.Created = time.Now().UTC()
 	}
@@ -81,6 +86,9 @@ func (r *Roster) checked(n Node) (Node, error) {
 	n.Retention.Config = maps.Clone(n.Retention.Config)
 	n.Monitors = maps.Clone(n.Monitors)
 	n.Tools = maps.Clone(n.Tools)
+	if n.Setup != nil {
+		n.Setup = new(*n.Setup)
+	}
 	return n, nil
 }
 

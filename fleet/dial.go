@@ -166,7 +166,11 @@ func (r *Roster) keepConnected(ctx context.Context, l *loop) {
 		if r.dials(l.node) && !sick {
 			bound = min(bound, r.cfg.MinBackoff)
 		}
-		pause := time.NewTimer(rand.N(bound))
+		wait := rand.N(bound)
+		if u := new(*unwell); errors.As(err, u) && (*u).cause.Kind == CauseSetup {
+			wait += setupAgain
+		}
+		pause := time.NewTimer(wait)
 		select {
 		case <-pause.C:
 		case <-ctx.Done():
@@ -174,6 +178,9 @@ func (r *Roster) keepConnected(ctx context.Context, l *loop) {
 		}
 	}
 }
+
+// setupAgain is the pause after a setup that failed: it is costly, and somebody will have to look.
+const setupAgain = 5 * time.Minute
 
 // session brings the agent up, keeps the connection while it lives, and says how long it was up and why it ended.
 func (r *Roster) session(ctx context.Context, l *loop) (up time.Duration, err error) {
@@ -251,23 +258,28 @@ func (r *Roster) connect(ctx context.Context, l *loop) (*session, error) {
 }
 
 func (r *Roster) greet(ctx context.Context, l *loop, link wire.Link) (*session, error) {
-	ctx, cancel := context.WithTimeout(ctx, r.cfg.ConnectTimeout)
+	soon, cancel := context.WithTimeout(ctx, r.cfg.ConnectTimeout)
 	defer cancel()
-	conn, err := r.cfg.Connect(ctx, link, l.node)
+	conn, err := r.cfg.Connect(soon, link, l.node)
 	if err != nil {
 		return nil, fmt.Errorf("handshake: %w", err)
 	}
 	s := &session{r: r, loop: l, conn: conn}
-	if err := s.open(ctx); err != nil {
+	s.named()
+	if err = s.meet(soon); err == nil {
+		err = s.setUp(ctx)
+	}
+	if err != nil {
 		_ = conn.Close()
 		s.closing.Wait()
 		return nil, err
 	}
+	s.open()
 	return s, nil
 }
 
-// open learns what the machine is, sends the first heartbeat, and shows the node as connected.
-func (s *session) open(ctx context.Context) error {
+// meet learns what the machine is, and sends the first heartbeat.
+func (s *session) meet(ctx context.Context) error {
 	d, err := s.conn.Machine().Describe(ctx)
 	if err != nil {
 		return fmt.Errorf("describe: %w", err)
@@ -280,7 +292,12 @@ func (s *session) open(ctx context.Context) error {
 	if err := s.renew(ctx, true, true); err != nil {
 		return fmt.Errorf("first heartbeat: %w", err)
 	}
-	s.announce(d)
+	return nil
+}
+
+// open shows the node as connected.
+func (s *session) open() {
+	s.announce(s.machine)
 	s.r.metrics.connected()
 	s.r.update(s.loop, func(e *entry) {
 		e.dialling, e.cause = false, nil
@@ -289,7 +306,6 @@ func (s *session) open(ctx context.Context) error {
 			e.held = s.r.cfg.Hold(e.status())
 		}
 	})
-	return nil
 }
 
 // announce writes into the node's log what people know to look for there.

@@ -14,10 +14,15 @@ import (
 // response monitor as well, and so is a first heartbeat that is not answered; five in a row, over however many sessions,
 // turn it bad.
 
-// unwell ends a session that a monitor wants ended.
+// unwell ends a session that a monitor wants ended, or one whose machine could not be set up.
 type unwell struct{ cause *OfflineCause }
 
-func (u *unwell) Error() string { return "a monitor wants it ended: " + u.cause.Text }
+func (u *unwell) Error() string {
+	if u.cause.Kind == CauseSetup {
+		return u.cause.Text
+	}
+	return "a monitor wants it ended: " + u.cause.Text
+}
 
 // answered takes the sample of an answered heartbeat.
 func (s *session) answered(start, now time.Time, v agent.Vitals) error {

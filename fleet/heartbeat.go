@@ -18,6 +18,7 @@ type session struct {
 	number  uint64
 	boot    string
 	machine agent.Description
+	own     string         // begins the items of the leases that the session itself opens
 	heard   agent.Heard    // by the machine, of the newest heartbeat that it answered
 	busy    atomic.Bool    // garbage is being closed
 	closing sync.WaitGroup // of that, and of hearLeave
@@ -103,6 +104,7 @@ func (s *session) renew(ctx context.Context, named, first bool) error {
 
 // discard closes leases that nobody knows, in the background: killing what runs in them may take a while.
 func (s *session) discard(garbage []agent.Lease) {
+	garbage = s.strangers(garbage)
 	if len(garbage) == 0 || !s.busy.CompareAndSwap(false, true) {
 		return // the next heartbeat lists again what is left
 	}

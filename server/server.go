@@ -32,6 +32,7 @@ import (
 	"github.com/outwork-build/outwork/fleet"
 	"github.com/outwork-build/outwork/fleet/launch/inbound"
 	"github.com/outwork-build/outwork/fleet/retain"
+	"github.com/outwork-build/outwork/fleet/setup"
 	"github.com/outwork-build/outwork/internal/fault"
 	"github.com/outwork-build/outwork/internal/lifecycle"
 	"github.com/outwork-build/outwork/internal/version"
@@ -240,7 +241,7 @@ func (s *Server) build(registry prometheus.Registerer) (err error) {
 	var judge limits
 	judge.Store(set)
 	s.roster, err = fleet.New(fleet.Config{Store: t.Nodes, Launchers: launchers, Connect: connect, Heartbeat: c.Heartbeat,
-		Monitors: &judge, Record: recorder, Retention: retain.New, Hold: s.tools.Hold,
+		Monitors: &judge, Record: recorder, Retention: retain.New, Prepare: setup.Prepare, CheckSetup: setup.Check, Hold: s.tools.Hold,
 		LogDir: filepath.Join(c.Data, "nodes"), Log: c.Log.With("room", "fleet"), Registry: registry})
 	if err != nil {
 		return err

@@ -116,6 +116,7 @@ func ofNode(n fleet.Node) (t tree) {
 	t.put("launcher", variant(n.Launcher.Kind, n.Launcher.Config))
 	t.put("retention", variant(n.Retention.Kind, n.Retention.Config))
 	t.put("monitors", ofLimits(n.Monitors))
+	t.put("setup", ofSetup(n.Setup))
 	return t
 }
 

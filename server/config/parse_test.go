@@ -3,6 +3,7 @@ package config
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -23,6 +24,7 @@ nodes:
     mode: lazy
     retention: {demand: {idleDelay: soon}}
     monitors: {disk: {bad: 5 parsecs}}
+    setup: {files: relative, timeout: soon}
   - name: n2
 jobs:
   - name: app
@@ -41,8 +43,8 @@ farms: {}
 		"farm.yaml:4:5: nodes[0].executers: there is no key \"executers\" here: did you mean executors?\n    4 |     executers: 4\n      |     ^",
 		"farm.yaml:3:11: nodes[0].name: node name \"a/b\"", "farm.yaml:6:16: nodes[1].executors: \"many\": expected a whole number",
 		"farm.yaml:7:11: nodes[1].mode: \"lazy\": expected normal or exclusive", "farm.yaml:8:", "farm.yaml:9:16: nodes[1].monitors.disk: ",
-		"farm.yaml:10:11: nodes[2].name: node \"n2\" stands at nodes[1] already", "farm.yaml:12:", "expected script or git", "farm.yaml:15:11: users[0].role: \"boss\"",
-		"farm.yaml:16:15: users[0].password: ", "notify.smtp.from", "farm.yaml:19:1: farms: there is no key \"farms\" here: did you mean farm?", "12 problems: nothing was applied",
+		"farm.yaml:10:12: nodes[1].setup: setup.files", "farm.yaml:10:39: nodes[1].setup.timeout: \"soon\"", "farm.yaml:11:11: nodes[2].name: node \"n2\" stands at nodes[1] already", "farm.yaml:13:", "expected script or git", "farm.yaml:16:11: users[0].role: \"boss\"",
+		"farm.yaml:17:15: users[0].password: ", "notify.smtp.from", "farm.yaml:20:1: farms: there is no key \"farms\" here: did you mean farm?", "14 problems: nothing was applied",
 	} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("not said: %q", want)
@@ -144,6 +146,7 @@ func anyDocument(t *rapid.T) Document {
 			n.Labels = append(n.Labels, l)
 		}
 		n.Retention = rapid.SampledFrom([]fleet.RetentionSpec{{}, {Kind: "demand", Config: map[string]string{"idleDelay": "5m"}}, {Kind: "schedule", Config: map[string]string{"start": "0 8 * * 1-5", "upTime": "8h"}}}).Draw(t, "retention")
+		n.Setup = rapid.SampledFrom([]*fleet.Setup{nil, {Files: "/srv/x y"}, {Command: "#!/bin/sh\necho a: b # c\n", Prepare: "x", Timeout: 90 * time.Second}}).Draw(t, "setup")
 		d.Nodes = append(d.Nodes, n)
 	}
 	for _, name := range rapid.SliceOfNDistinct(rapid.StringMatching(`[a-z0-9]{1,5}(/[a-z0-9é ]{0,4}[a-z])?`), 0, 3, rapid.ID).Draw(t, "jobs") {

@@ -11,6 +11,7 @@ import (
 	"github.com/outwork-build/outwork/fleet"
 	"github.com/outwork-build/outwork/fleet/monitor"
 	"github.com/outwork-build/outwork/fleet/retain"
+	"github.com/outwork-build/outwork/fleet/setup"
 	"github.com/outwork-build/outwork/secret"
 	"github.com/outwork-build/outwork/server/notify"
 	"github.com/outwork-build/outwork/server/tools"
@@ -115,6 +116,7 @@ func (r *reader) node(n ast.Node, path string) fleet.Node {
 		field{"launcher", r.variant(&v.Launcher.Kind, &v.Launcher.Config)},
 		field{"retention", r.variant(&v.Retention.Kind, &v.Retention.Config)},
 		field{"monitors", r.limits(&v.Monitors)},
+		field{"setup", r.setup(&v.Setup)},
 	)
 	v.Name = fleet.NodeName(name)
 	if mode != "" {
@@ -265,6 +267,9 @@ func (r *reader) checkNode(n fleet.Node, path string, limits *monitor.Set, kinds
 	}
 	if err := limits.Check(n.Monitors); err != nil {
 		r.wrong(path+".monitors", "%v", err)
+	}
+	if err := setup.Check(n.Setup); err != nil {
+		r.wrong(path+".setup", "%v", err)
 	}
 	if kinds == nil {
 		return

@@ -31,6 +31,9 @@ func (s *server) createNode(ctx context.Context, in *struct{ Body api.NodeCreate
 	}
 	change(&n, api.NodeUpdate{Description: c.Description, Executors: c.Executors, Labels: c.Labels, Mode: c.Mode, RemoteRoot: c.RemoteRoot, Env: c.Env, Tools: c.Tools,
 		Launcher: c.Launcher, LauncherConfig: c.LauncherConfig, Retention: c.Retention, Monitors: c.Monitors})
+	if err := changeSetup(&n, c.Setup); err != nil {
+		return nil, err
+	}
 	s.joining.Lock() // nor may an agent make it meanwhile
 	defer s.joining.Unlock()
 	if _, exists := s.Fleet.Node(n.Name); exists {
@@ -64,6 +67,9 @@ func (s *server) updateNode(ctx context.Context, in *struct {
 	}
 	n := st.Node
 	change(&n, in.Body)
+	if err := changeSetup(&n, in.Body.Setup); err != nil {
+		return nil, err
+	}
 	if before := st.Node.Launcher.Kind; n.Launcher.Kind != before && (n.Launcher.Kind == local || before == local) {
 		return nil, fault.New(fault.Invalid, "launcher: agents of the controller's own machine are made by its --executors alone, and stay such")
 	}
