@@ -21,8 +21,8 @@ import (
 const (
 	// magic opens each side's line. The number is that of this exchange, not of what is said on the link.
 	magic   = "OUTWORK-AGENT 1 "
-	maxLine = 8 << 10  // bytes of a line
-	buffer  = maxLine  // bytes read ahead: the lines must fit, and longer reads go past it; a controller has one for each agent
+	maxLine = 8 << 10 // bytes of a line
+	buffer  = maxLine // bytes read ahead: the lines must fit, and longer reads go past it; a controller has one for each agent
 
 	timeout       = 10 * time.Second // for each of connecting, the TLS handshake and the first lines
 	maxRetryAfter = time.Hour        // what a server can dictate
