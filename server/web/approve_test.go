@@ -75,7 +75,7 @@ func newDoor(t testing.TB) (d *door, fingerprint string) {
 func TestAHostKeyIsApproved(t *testing.T) {
 	t.Setenv("NODE_PASSWORD", "secret")
 	d, first := newDoor(t)
-	f := servertest.New(t)
+	f := servertest.New(t, "linux")
 	b := newBrowser(t, f).login("admin", f.Password())
 	b.post("/new-node", 200, url.Values{"name": {"m"}, "executors": {"1"}, "launcher": {"ssh"}, "launcher.ssh.host": {"127.0.0.1"}, "launcher.ssh.port": {d.port}, "launcher.ssh.user": {"ci"},
 		"launcher.ssh.password": {"env:NODE_PASSWORD"}, "launcher.ssh.hostKey": {"first-use"}, "launcher.ssh.approve": {"true"}})
@@ -99,9 +99,12 @@ func TestAHostKeyIsApproved(t *testing.T) {
 	b.post("/nodes/m/reconnect", 200, nil)
 	f.Await("the other key", shows(second))
 	has(t, "its page", b.get("/nodes/m"), "Before, another key was approved", inHTML(first), inHTML(second))
+	has(t, "the way to it", b.post("/nodes/m/examine", 200, nil), "The way to m", ">tcp<", "s-failure", "What to do:")
 	if err := f.Roster().Put(f.Context(), fleet.Node{Name: "dials", Launcher: fleet.LauncherSpec{Kind: "inbound"}}); err != nil {
 		t.Fatal(err)
 	}
+	has(t, "the way to one that dials", b.post("/nodes/dials/examine", 200, nil), "The way to dials")
+	b.post("/nodes/n1/examine", http.StatusConflict, nil)
 	b.post("/nodes/dials/approve", http.StatusConflict, url.Values{"fingerprint": {first}})
 }
 

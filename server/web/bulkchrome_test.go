@@ -47,6 +47,16 @@ func TestManyNodesInABrowser(t *testing.T) {
 	b.run(empty(`#find input[name=q]`), chromedp.SendKeys(`#find input[name=q]`, "build-01"))
 	b.is(`document.querySelectorAll("#cells li").length === 100`)
 
+	crowded := fleet.Node{Name: "build-01-more", Executors: 1, Launcher: fleet.LauncherSpec{Kind: "inbound"}}
+	if err := f.Roster().Put(f.Context(), crowded); err != nil { // it comes by itself
+		t.Fatal(err)
+	}
+	b.is(`document.querySelectorAll("#cells li").length === 101 && document.querySelector('[data-node="build-01-more"]') !== null`)
+	if err := f.Roster().Remove(f.Context(), crowded.Name); err != nil { // and goes
+		t.Fatal(err)
+	}
+	b.is(`document.querySelectorAll("#cells li").length === 100`)
+
 	// What is ticked stays so while other things change, and so does a node that looks different.
 	b.run(click(`[data-node="build-0105"] input`))
 	b.is(`document.getElementById("chosen").textContent === "1 chosen" && document.getElementById("all").indeterminate`)

@@ -26,6 +26,7 @@ type gauge struct {
 type nodePage struct {
 	Node     nodeRow
 	Launches bool
+	Examines bool // the way to it can be looked at
 	Gauges   []gauge
 	Records  []fleet.Record
 	Log      string
@@ -45,6 +46,7 @@ func (s *site) node(w http.ResponseWriter, r *http.Request) error {
 	}
 	n, name := st.Node, st.Node.Name
 	p := nodePage{Node: newRow(st, s.running(name)), Launches: s.Fleet.Launches(n), Env: pairRows(n.Env), Tools: pairRows(n.Tools), Stays: stays(n.Retention), Limits: limitWords(n.Monitors)}
+	p.Examines = n.Launcher.Kind != ownLauncher
 	p.Owner, _ = s.Owner(name)
 	p.Allow = s.Allow(name)
 	if auth.From(r.Context()).May(auth.Admin) {

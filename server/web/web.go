@@ -135,6 +135,7 @@ func (s *site) nodeRoutes(get, post func(pattern string, h handler)) {
 	post("/nodes/{node}/delete", s.remove)
 	post("/nodes/{node}/join", s.invite)
 	post("/nodes/{node}/approve", s.approve)
+	post("/nodes/{node}/examine", s.examine)
 	get("/node-orders", admin(s.preview))
 	post("/node-orders", s.preview)
 	post("/node-orders/do", s.carryOut)
