@@ -337,7 +337,7 @@ func (n *nodes) Attach(g queue.Grant, w agent.Workspace) *step.Node {
 	node := &step.Node{Name: string(g.Node), Grant: g, Workspace: w, Lost: n.u.r.c.Queue.Lost(g),
 		Machine: func(ctx context.Context) (agent.Machine, error) { return n.machine(ctx, g) }}
 	if st, ok := n.u.r.c.Fleet.Node(g.Node); ok {
-		node.OS, node.Labels, node.Env = st.Machine.OS, st.Assigned, nodeEnv(st)
+		node.OS, node.Labels, node.Env, node.Tools = st.Machine.OS, st.Assigned, nodeEnv(st), st.Node.Tools
 	}
 	return node
 }

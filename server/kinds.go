@@ -19,6 +19,7 @@ import (
 	"github.com/outwork-build/outwork/pipeline/step/scm"
 	"github.com/outwork-build/outwork/pipeline/step/shell"
 	"github.com/outwork-build/outwork/pipeline/step/stash"
+	"github.com/outwork-build/outwork/pipeline/step/tool"
 )
 
 // launchers is the one list of the ways to reach a machine. credential makes one for an agent that the controller starts and that dials;
@@ -74,7 +75,7 @@ func recorder() fleet.Recorder { return &monitor.History{} }
 // steps is the one list of pipeline steps.
 func steps(blobs cas.Store) []step.Step {
 	var all []step.Step
-	for _, kind := range [][]step.Step{flow.Steps(), shell.Steps(), file.Steps(), stash.Steps(), archive.Steps(), scm.Steps(blobs)} {
+	for _, kind := range [][]step.Step{flow.Steps(), shell.Steps(), file.Steps(), stash.Steps(), archive.Steps(), tool.Steps(), scm.Steps(blobs)} {
 		all = append(all, kind...)
 	}
 	return all

@@ -26,7 +26,7 @@ import (
 )
 
 // toolFarm is a controller with tools, and nodes with these labels.
-func toolFarm(t *testing.T, config string, nodes ...string) *servertest.Farm {
+func toolFarm(t testing.TB, config string, nodes ...string) *servertest.Farm {
 	t.Helper()
 	cfg := servertest.Config(t)
 	for i, labels := range nodes {
@@ -37,7 +37,7 @@ func toolFarm(t *testing.T, config string, nodes ...string) *servertest.Farm {
 	return servertest.Start(t, cfg)
 }
 
-func put(t *testing.T, path, text string, mode fs.FileMode) {
+func put(t testing.TB, path, text string, mode fs.FileMode) {
 	t.Helper()
 	if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(text), mode), os.Chmod(path, mode)); err != nil {
 		t.Fatal(err)
@@ -45,7 +45,7 @@ func put(t *testing.T, path, text string, mode fs.FileMode) {
 }
 
 // fill makes n small files in folders, two in three of which are different.
-func fill(t *testing.T, dir string, n int) {
+func fill(t testing.TB, dir string, n int) {
 	t.Helper()
 	for i := range n {
 		put(t, filepath.Join(dir, fmt.Sprintf("d%03d/f%05d", i/50, i)), strings.Repeat(fmt.Sprintf("line %d\n", i*2/3), 1+i%200), 0o644)
@@ -211,6 +211,32 @@ func TestABuildKeepsItsTools(t *testing.T) {
 	again := f.Run("again", `node { sh '"$OUTWORK_TOOLS"/tool' }`)
 	if text, err := console(f, again); err != nil || !strings.Contains(text, "\ntool two") {
 		t.Errorf("the next build: %v\n%s", err, text)
+	}
+}
+
+// The directive and the step find what is mirrored, and what a node has of its own below it.
+func TestToolsOfAPipeline(t *testing.T) {
+	from := t.TempDir()
+	put(t, filepath.Join(from, "jdk-21/bin/java"), "#!/bin/sh\necho java of $JAVA_HOME\n", 0o755)
+	put(t, filepath.Join(from, "gradle-8/bin/gradle"), "#!/bin/sh\necho gradle of $GRADLE_HOME\n", 0o755)
+	f := toolFarm(t, "version: 1\ntools:\n  - from: "+from+"\n", "")
+	synced(f, "n1", whole)
+	own := map[string]string{"the gradle": "gradle-8"}
+	if _, err := f.Client.UpdateNode(f.Context(), "n1", api.NodeUpdate{Tools: &own}); err != nil {
+		t.Fatal(err)
+	}
+	b := f.Run("tools", `pipeline { agent any
+  tools { jdk 'jdk-21'; maven 'no such' }
+  stages { stage('A') {
+             tools { gradle 'the gradle' }
+             steps { sh 'java; gradle'; echo "found ${tool 'jdk-21'}" } }
+           stage('B') { steps { sh 'java; test -z "$GRADLE_HOME"'; script { try { tool 'absent' } catch (e) { echo "caught: ${e.message}" } } } } } }`)
+	text, err := console(f, b)
+	for _, want := range []string{"(Declarative: Tool Install)", "No tool named no such found on n1: it has gradle-8, jdk-21, the gradle. What is on its PATH is used.",
+		"/jdk-21\n", "gradle of ", "found /", "caught: No tool named absent found on n1"} {
+		if err != nil || b.Result != "SUCCESS" || !strings.Contains(text, want) {
+			t.Errorf("%s %v: want %q in\n%s", b.Result, err, want, text)
+		}
 	}
 }
 

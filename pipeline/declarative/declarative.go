@@ -44,10 +44,12 @@ func (d *driver) run(t *interp.Thread) error {
 	err := d.inAgent(t, d.p.Agent, d.p.Options, true, func() error {
 		return d.withEnvironment(t, d.p.Environment, func() error {
 			return d.withOptions(t, d.p.Options, func() error {
-				posted = false
-				err := d.sequence(t, d.p.Stages, skip{})
-				posted = !interp.IsFatal(err)
-				return d.rootPost(t, err)
+				return d.withTools(t, d.p.Tools, func() error {
+					posted = false
+					err := d.sequence(t, d.p.Stages, skip{})
+					posted = !interp.IsFatal(err)
+					return d.rootPost(t, err)
+				})
 			})
 		})
 	})

@@ -94,7 +94,9 @@ func (d *driver) evaluate(t *interp.Thread, s *jenkinsfile.Stage) error {
 			return d.guarded(t, s, early, func() error {
 				return d.inAgent(t, s.Agent, s.Options, false, func() error {
 					return d.guarded(t, s, late, func() error {
-						return d.withEnvironment(t, s.Environment, func() error { return d.work(t, s) })
+						return d.withEnvironment(t, s.Environment, func() error {
+							return d.withTools(t, d.toolsOf(s), func() error { return d.work(t, s) })
+						})
 					})
 				})
 			})

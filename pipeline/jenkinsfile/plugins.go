@@ -7,7 +7,7 @@ func PluginSteps() []string {
 		"findFiles", "githubNotify", "httpRequest", "input", "jacoco", "javadoc", "junit", "library", "libraryResource", "load", "lock", "mail",
 		"milestone", "nexusArtifactUploader", "nodesByLabel", "podTemplate", "publishHTML", "readCSV", "readJSON", "readManifest",
 		"readMavenPom", "readProperties", "readTrusted", "readYaml", "recordCoverage", "recordIssues", "resolveScm", "rtUpload", "slackSend",
-		"splitTests", "sshCommand", "sshPublisher", "sshagent", "tee", "tool", "unzip", "waitForQualityGate", "withAWS", "withCredentials",
+		"splitTests", "sshCommand", "sshPublisher", "sshagent", "tee", "unzip", "waitForQualityGate", "withAWS", "withCredentials",
 		"withDockerContainer", "withDockerRegistry", "withGradle", "withKubeConfig", "withMaven", "withSonarQubeEnv", "withVault", "wrap",
 		"writeJSON", "writeMavenPom", "writeYaml", "ws", "xunit", "xvnc", "zip",
 	}

@@ -168,6 +168,8 @@ type Node struct {
 	Labels    []string
 	// Env is what the machine itself gives to every step: env.PATH where nothing in the pipeline sets PATH.
 	Env map[string]string
+	// Tools are the node's own tools: folders by name, absolute, or relative to Workspace.Tools.
+	Tools map[string]string
 	// Lost is closed when the lease is lost; nil is never.
 	Lost <-chan struct{}
 	// Machine waits until the node's agent is connected and returns it; it fails with queue.ErrLost when the lease is lost.
