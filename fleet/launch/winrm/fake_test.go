@@ -176,6 +176,9 @@ func (r *run) one(line string) int {
 		return 0
 	}
 	if name, ok := strings.CutPrefix(line, "set /p "); ok {
+		if r.f.gone("set") {
+			return 1
+		}
 		b, _ := io.ReadAll(r.stdin)
 		r.env[strings.TrimSuffix(name, "=")] = strings.TrimRight(string(b), "\r\n")
 		return 0
@@ -228,12 +231,15 @@ func (f *fake) free() int64 {
 	return free
 }
 
+func (f *fake) gone(program string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.lacks[program]
+}
+
 func (r *run) program(line string, w []string) int {
 	f := r.f
-	f.mu.Lock()
-	gone := f.lacks[w[0]]
-	f.mu.Unlock()
-	if gone {
+	if f.gone(w[0]) {
 		return r.fail(1, "'%s' is not recognized as an internal or external command,\r\noperable program or batch file.", w[0])
 	}
 	switch w[0] {
@@ -398,6 +404,13 @@ func (r *run) agent(program string, args []string) int {
 				return r.fail(1, "%v", err)
 			}
 			f.runAs = flags["--user"] + " " + strings.TrimRight(string(b), "\r\n")
+		}
+		if file, ok := strings.CutPrefix(flags["--secret"], "@"); ok {
+			b, err := os.ReadFile(f.path(file))
+			if err != nil {
+				return r.fail(1, "%v", err)
+			}
+			r.env["OUTWORK_SECRET"] = strings.TrimSpace(string(b))
 		}
 		url := flags["--url"]
 		if f.dials != "" {

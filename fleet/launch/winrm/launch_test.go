@@ -252,7 +252,7 @@ func TestWhatKeepsAMachineAway(t *testing.T) {
 	denied := newWorld(t, false, func(c *winrmtest.Config) { c.Fault, c.FaultText = 5, "Access is denied." })
 	fails(t, denied, node(t, denied.address), fault.Denied, "Access is denied.", "LocalAccountTokenFilterPolicy")
 	quota := newWorld(t, false, func(c *winrmtest.Config) {
-		c.Fault, c.FaultText = 2150859173, "This user is allowed a maximum number of 30 concurrent shells, which has been exceeded."
+		c.Fault, c.FaultText = 2150859173, "The WS-Management service cannot process the request. This user is allowed a maximum number of 30 concurrent shells, which has been exceeded."
 	})
 	fails(t, quota, node(t, quota.address), fault.Exhausted, "30 concurrent shells", "winrm get winrm/config/winrs")
 }
@@ -334,6 +334,20 @@ func TestBringingTheProgram(t *testing.T) {
 				t.Errorf("left in the folder: %v", files)
 			}
 		})
+	}
+}
+
+// Where cmd.exe reads no line for us, the credential comes by a file that does not stay.
+func TestCredentialByFile(t *testing.T) {
+	w := newWorld(t, false)
+	w.change(func() { w.lacks["set"] = true })
+	log := &launchtest.Log{}
+	connect(t, w.launcher(t), node(t, w.address), log).Close()
+	contains(t, "the log", log.String(), `--secret "@C:\ProgramData\Outwork\agents\win-1\install.tmp"`)
+	lacks(t, "the log", log.String(), w.secretOf())
+	lacks(t, "what was run", w.commands(), w.secretOf())
+	if files := files(t, w.path(`C:\ProgramData\Outwork\agents\win-1`)); strings.Contains(strings.Join(files, " "), ".tmp") {
+		t.Errorf("left in the folder: %v", files)
 	}
 }
 

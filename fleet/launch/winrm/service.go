@@ -65,27 +65,50 @@ func (m *machine) replace(ctx context.Context, program string) error {
 func (m *machine) install(ctx context.Context, credential string, runAs []byte) error {
 	line := "install --url " + quote(m.s.url) + " --root " + quote(m.place.root) + m.s.options
 	if m.s.runAs != "" {
-		file := m.place.root + `\run-as.tmp`
-		if err := m.put(ctx, file, runAs); err != nil {
+		file, done, err := m.lend(ctx, "run-as.tmp", runAs)
+		if err != nil {
 			return err
 		}
-		defer func() { _, _ = m.run(context.WithoutCancel(ctx), "del "+quote(file)) }()
+		defer done()
 		line += " --user " + quote(m.s.runAs) + " --password-file " + quote(file)
 	}
-	line = "set /p OUTWORK_SECRET=&&" + m.agent(m.place.exe, line)
 	for n := 1; ; n++ {
-		r, err := m.within(ctx, m.s.timeout+patience, line, strings.NewReader(credential+"\r\n"))
+		r, err := m.within(ctx, m.s.timeout+patience, "set /p OUTWORK_SECRET=&&"+m.agent(m.place.exe, line), strings.NewReader(credential+"\r\n"))
+		if err == nil && r.code != 0 && r.said() == "" { // cmd.exe has read nothing
+			r, err = m.installByFile(ctx, line, credential)
+		}
 		if err != nil {
 			return fmt.Errorf("install the service: %w", err)
 		}
-		switch said := r.said(); {
+		switch {
 		case r.code == 0:
 			return nil
-		case strings.Contains(said, deleting) && n < 5 && pause(ctx, 500*time.Millisecond):
+		case strings.Contains(r.said(), deleting) && n < 5 && pause(ctx, 500*time.Millisecond):
 		default:
 			return fmt.Errorf("install the service: %w", m.unserviceable(r))
 		}
 	}
+}
+
+// installByFile is install with the credential in a file.
+func (m *machine) installByFile(ctx context.Context, line, credential string) (result, error) {
+	file, done, err := m.lend(ctx, "install.tmp", []byte(credential))
+	if err != nil {
+		return result{}, err
+	}
+	defer done()
+	return m.within(ctx, m.s.timeout+patience, m.agent(m.place.exe, line+" --secret "+quote("@"+file)), nil)
+}
+
+// lend writes a file into the agent's folder, which others cannot read, until done is called.
+func (m *machine) lend(ctx context.Context, name string, text []byte) (file string, done func(), err error) {
+	file = m.place.root + `\` + name
+	done = func() { _, _ = m.run(context.WithoutCancel(ctx), "del "+quote(file)) }
+	if err := m.put(ctx, file, text); err != nil {
+		done()
+		return "", nil, err
+	}
+	return file, done, nil
 }
 
 // put writes a file that nobody but administrators can read, as its folder.

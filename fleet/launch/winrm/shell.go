@@ -198,10 +198,10 @@ func faultOf(answer string, status int) error {
 	if f.text == "" {
 		f.text = fmt.Sprintf("answer %d without a reason", status)
 	}
-	switch f.code {
-	case 5:
+	switch {
+	case f.code == 5:
 		return trouble(fault.Denied, "make the user a member of the machine's Administrators; a local one needs LocalAccountTokenFilterPolicy too", "%w", f)
-	case 2150859173, 2150859174: // shells or operations of a user
+	case strings.Contains(f.text, "concurrent"): // shells, users or operations
 		return trouble(fault.Exhausted, "see `winrm get winrm/config/winrs` on the machine", "%w", f)
 	}
 	return fault.With(fault.Unavailable, f)
