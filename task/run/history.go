@@ -85,3 +85,18 @@ func (h *history) save() error {
 	h.dirty = false
 	return replace(filepath.Join(h.dir, keysFile), b)
 }
+
+// forget removes what is known of the tasks that keep does not want, and returns their keys.
+func (h *history) forget(keep func(id string) bool) (keys []string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for id, key := range h.keys {
+		if !keep(id) {
+			keys = append(keys, key)
+			delete(h.keys, id)
+			h.dirty = true
+			_ = os.Remove(h.file(id)) // it is replaced when the task is built next
+		}
+	}
+	return keys
+}

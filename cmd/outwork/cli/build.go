@@ -24,7 +24,8 @@ import (
 func isTerminal(f *os.File) bool { return term.IsTerminal(int(f.Fd())) }
 
 func (e *env) buildCmd() *cobra.Command {
-	c := &cobra.Command{Use: "build", Short: "Look at builds, follow and abort them"}
+	c := &cobra.Command{}
+	e.makeTaskBuilder(c)
 	c.AddCommand(e.buildListCmd(), e.buildShowCmd(), e.buildLogsCmd(), e.buildAbortCmd(), e.buildRebuildCmd(), e.buildArtifactsCmd(), e.buildDeleteCmd())
 	return c
 }

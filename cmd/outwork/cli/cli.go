@@ -188,7 +188,8 @@ func (e *env) root() *cobra.Command {
 		Example: `  outwork run Jenkinsfile                       run a Jenkinsfile here, on agents of this machine
   outwork server --data /var/lib/outwork        start a controller
   outwork agent --url https://ci:8080 --token … join it from another machine
-  outwork job build app --follow                start a build and watch it`,
+  outwork job build app --follow                start a build and watch it
+  outwork build app:arch=arm64                  build a task of outwork.star here, with the cache`,
 	}
 	root.SetIn(e.in)
 	root.SetOut(e.out)
@@ -208,7 +209,7 @@ func (e *env) root() *cobra.Command {
 			root.AddCommand(c)
 		}
 	}
-	add("run", e.runCmd(), e.serverCmd(), e.agentCmd())
+	add("run", e.runCmd(), e.serverCmd(), e.agentCmd(), e.taskCmd(), e.cleanCmd())
 	add("ask", e.loginCmd(), e.logoutCmd(), e.whoamiCmd(), e.jobCmd(), e.buildCmd(), e.nodeCmd(), e.queueCmd(), e.explainCmd(),
 		e.tokenCmd(), e.userCmd(), e.pipelineCmd(), e.adminCmd(), e.configCmd())
 	root.AddCommand(e.jenkinsCmds()...)

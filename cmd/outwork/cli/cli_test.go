@@ -40,7 +40,7 @@ func TestTheCommandLineIsDocumented(t *testing.T) {
 	b.WriteString("# Command line\n\nWritten from the program itself: `outwork VERB --help` shows the same. `outwork completion bash|zsh|fish|powershell` prints\nshell completion. Every verb takes `--json` (the API's JSON on standard output; `{}` from a verb that has nothing to show), `--url`, `--token` and `--config-file`.\n\n```\n" + exitCodes + "\n```\n")
 	root := e.root()
 	verbs(root, func(c *cobra.Command) {
-		if !c.Runnable() || c.HasSubCommands() {
+		if !c.Runnable() || c.HasSubCommands() && (c.Example == "" || !c.HasParent()) {
 			return
 		}
 		fmt.Fprintf(&b, "\n## %s\n\n%s.\n", c.CommandPath(), strings.TrimSuffix(c.Short, "."))
