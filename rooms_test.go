@@ -26,7 +26,7 @@ var implementations = []string{"fleet/launch", "cas", "wire", "pipeline/step", "
 
 // shared are the children of such a folder that its siblings may import: they are tools, not implementations.
 var shared = map[string][]string{
-	"cas":           {"tree", "castest", "memory"},
+	"cas":           {"action", "tree", "castest", "memory"},
 	"wire":          {"mux", "rpc", "wiretest"},
 	"agent":         {"ant", "host", "remote", "update", "agenttest"},
 	"pipeline/step": {"steptest", "executor"},

@@ -1,7 +1,6 @@
 package reapi
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"strconv"
@@ -22,7 +21,7 @@ const parallel = 16
 
 // FindMissingBlobs implements the service.
 func (s *Server) FindMissingBlobs(ctx context.Context, r *repb.FindMissingBlobsRequest) (*repb.FindMissingBlobsResponse, error) {
-	if err := checkFunction(r.DigestFunction); err != nil {
+	if err := s.begin(ctx, r.DigestFunction, cas.ReadCache); err != nil {
 		return nil, err
 	}
 	ds := make([]cas.Digest, len(r.BlobDigests))
@@ -43,46 +42,67 @@ func (s *Server) FindMissingBlobs(ctx context.Context, r *repb.FindMissingBlobsR
 	return out, nil
 }
 
-// BatchUpdateBlobs implements the service: each blob has a status of its own.
+// begin checks what all batch calls begin with.
+func (s *Server) begin(ctx context.Context, f repb.DigestFunction_Value, u cas.Use) error {
+	if err := s.allow(ctx, u); err != nil {
+		return err
+	}
+	return checkFunction(f)
+}
+
+// BatchUpdateBlobs implements the service: each blob has a status of its own, and those that are right are one commit.
 func (s *Server) BatchUpdateBlobs(ctx context.Context, r *repb.BatchUpdateBlobsRequest) (*repb.BatchUpdateBlobsResponse, error) {
-	if err := checkFunction(r.DigestFunction); err != nil {
+	if err := s.begin(ctx, r.DigestFunction, cas.WriteBlobs); err != nil {
 		return nil, err
 	}
-	total := int64(0)
+	sent, plain := int64(0), int64(0)
 	for _, b := range r.Requests {
-		total += int64(len(b.Data))
+		sent += int64(len(b.Data))
+		if b.Compressor != repb.Compressor_IDENTITY {
+			plain += min(max(b.Digest.GetSizeBytes(), 0), s.maxBatch+1)
+		}
 	}
-	if err := s.checkBatch(total); err != nil {
+	if err := s.checkBatch(sent); err != nil {
+		return nil, err
+	}
+	if err := s.checkBatch(plain); err != nil {
 		return nil, err
 	}
 	out := &repb.BatchUpdateBlobsResponse{Responses: make([]*repb.BatchUpdateBlobsResponse_Response, len(r.Requests))}
-	var g errgroup.Group
-	g.SetLimit(parallel)
+	var blobs []cas.Blob
+	var at []int
 	for i, b := range r.Requests {
-		g.Go(func() error {
-			err := s.update(ctx, b)
-			out.Responses[i] = &repb.BatchUpdateBlobsResponse_Response{Digest: b.Digest, Status: status.Convert(err).Proto()}
-			return nil
-		})
+		blob, err := s.blob(b)
+		out.Responses[i] = &repb.BatchUpdateBlobsResponse_Response{Digest: b.Digest, Status: status.Convert(err).Proto()}
+		if err == nil {
+			blobs, at = append(blobs, blob), append(at, i)
+		}
 	}
-	g.Wait()
+	for i, err := range cas.PutBatch(ctx, s.store, blobs) {
+		out.Responses[at[i]].Status = status.Convert(toStatus(err)).Proto()
+	}
 	return out, nil
 }
 
-func (s *Server) update(ctx context.Context, b *repb.BatchUpdateBlobsRequest_Request) error {
+// blob is what one part of a batch update says, decompressed.
+func (s *Server) blob(b *repb.BatchUpdateBlobsRequest_Request) (cas.Blob, error) {
 	d, err := toDigest(b.Digest)
 	if err != nil {
-		return err
+		return cas.Blob{}, err
 	}
-	if b.Compressor != repb.Compressor_IDENTITY {
-		return status.Errorf(codes.InvalidArgument, "compressor %s: compressed blobs are not supported", b.Compressor)
+	switch b.Compressor {
+	case repb.Compressor_IDENTITY:
+		return cas.Blob{Digest: d, Data: b.Data}, nil
+	case repb.Compressor_ZSTD:
+		data, err := s.codecs.all(d, b.Data)
+		return cas.Blob{Digest: d, Data: data}, err
 	}
-	return toStatus(s.store.Put(ctx, d, bytes.NewReader(b.Data)))
+	return cas.Blob{}, status.Errorf(codes.InvalidArgument, "compressor %s: expected IDENTITY or ZSTD", b.Compressor)
 }
 
 // BatchReadBlobs implements the service.
 func (s *Server) BatchReadBlobs(ctx context.Context, r *repb.BatchReadBlobsRequest) (*repb.BatchReadBlobsResponse, error) {
-	if err := checkFunction(r.DigestFunction); err != nil {
+	if err := s.begin(ctx, r.DigestFunction, cas.ReadCache); err != nil {
 		return nil, err
 	}
 	total := int64(0)
@@ -136,7 +156,7 @@ const (
 // GetTree implements the service: every different directory below the root, breadth first. Absent ones below it are left out.
 // A page token is the number of directories that were sent before.
 func (s *Server) GetTree(r *repb.GetTreeRequest, stream grpc.ServerStreamingServer[repb.GetTreeResponse]) error {
-	if err := checkFunction(r.DigestFunction); err != nil {
+	if err := s.begin(stream.Context(), r.DigestFunction, cas.ReadCache); err != nil {
 		return err
 	}
 	root, err := toDigest(r.RootDigest)

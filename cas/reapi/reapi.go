@@ -1,16 +1,14 @@
-// Package reapi serves a cas.Store to clients of the Remote Execution API v2: Capabilities, ContentAddressableStorage and
-// ByteStream. Bazel and its kin speak it, and so do our agents (cas/remote).
+// Package reapi serves a cache to clients of the Remote Execution API v2: Capabilities, ContentAddressableStorage, ByteStream and
+// ActionCache. Bazel and its kin speak it, and so do our agents (cas/remote).
 //
-// SHA-256 is the only digest function and blobs travel uncompressed; other wishes are refused with INVALID_ARGUMENT. An upload
-// that broke begins again: QueryWriteStatus knows only blobs that are complete. A Server keeps no state of its own; who may
-// call it is decided in front of it. All methods may be called concurrently.
+// SHA-256 is the only digest function; other wishes are refused with INVALID_ARGUMENT. Blobs travel as they are or as zstd. An upload
+// that broke can be gone on with for a while. Instance names keep results of actions apart, and make no difference to blobs.
+// Who may do what is asked of Config.Access. All methods may be called concurrently.
 package reapi
 
 import (
 	"context"
 	"errors"
-	"strconv"
-	"strings"
 
 	repb "github.com/bazelbuild/remote-apis/build/bazel/remote/execution/v2"
 	"github.com/bazelbuild/remote-apis/build/bazel/semver"
@@ -21,6 +19,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/outwork-build/outwork/cas"
+	"github.com/outwork-build/outwork/cas/action"
 	"github.com/outwork-build/outwork/internal/fault"
 )
 
@@ -30,6 +29,12 @@ type Config struct {
 	// MaxBatch is the most bytes of blobs in one batch call, both ways. It must leave room for the rest of the message below
 	// the gRPC server's limit; 0 is 3.75 MiB, right for the usual 4 MiB.
 	MaxBatch int64
+	// Actions has the results of actions; nil has no ActionCache service.
+	Actions cas.ActionCache
+	// Access decides over each call; nil lets everybody do everything.
+	Access cas.Access
+	// Execution is told to clients beside what the cache can do, as some ask only one of two endpoints; nil is none.
+	Execution *repb.ExecutionCapabilities
 }
 
 // batchMemory bounds the bytes of all batch reads under way: calls beyond it wait.
@@ -38,14 +43,20 @@ const batchMemory = 64 << 20
 // DefaultMaxBatch is the MaxBatch of servers that were not told otherwise.
 const DefaultMaxBatch = 15 << 18
 
-// Server is the face of one store. Instance names are accepted and make no difference.
+// Server is the face of one store. Close ends the uploads that it keeps.
 type Server struct {
-	store    cas.Store
-	maxBatch int64
-	memory   *semaphore.Weighted // bytes of batch reads under way
+	store     cas.Store
+	actions   action.Cache
+	access    cas.Access
+	execution *repb.ExecutionCapabilities
+	maxBatch  int64
+	memory    *semaphore.Weighted // bytes of batch reads under way
+	codecs    codecs
+	uploads   uploads
 
 	repb.UnimplementedCapabilitiesServer
 	repb.UnimplementedContentAddressableStorageServer
+	repb.UnimplementedActionCacheServer
 	bytestream.UnimplementedByteStreamServer
 }
 
@@ -54,27 +65,45 @@ func New(cfg Config) *Server {
 	if cfg.MaxBatch == 0 {
 		cfg.MaxBatch = DefaultMaxBatch
 	}
-	return &Server{store: cfg.Store, maxBatch: cfg.MaxBatch, memory: semaphore.NewWeighted(max(batchMemory, cfg.MaxBatch))}
+	return &Server{store: cfg.Store, actions: action.Cache{Store: cfg.Store, Actions: cfg.Actions}, access: cfg.Access, execution: cfg.Execution,
+		maxBatch: cfg.MaxBatch, memory: semaphore.NewWeighted(max(batchMemory, cfg.MaxBatch))}
 }
+
+// Close gives up the uploads under way. Calls that come later are answered as before.
+func (s *Server) Close() { s.uploads.close() }
+
+// allow asks Config.Access.
+func (s *Server) allow(ctx context.Context, u cas.Use) error { return toStatus(s.access.Allow(ctx, u)) }
 
 // Register adds the services to a gRPC server.
 func (s *Server) Register(r grpc.ServiceRegistrar) {
 	repb.RegisterCapabilitiesServer(r, s)
 	repb.RegisterContentAddressableStorageServer(r, s)
+	if s.actions.Actions != nil {
+		repb.RegisterActionCacheServer(r, s)
+	}
 	r.RegisterService(byteStream(), s)
 }
 
-// GetCapabilities says what the cache can do.
-func (s *Server) GetCapabilities(context.Context, *repb.GetCapabilitiesRequest) (*repb.ServerCapabilities, error) {
+// GetCapabilities says what the server can do, and whether the caller may say what actions come to.
+func (s *Server) GetCapabilities(ctx context.Context, _ *repb.GetCapabilitiesRequest) (*repb.ServerCapabilities, error) {
+	if err := s.allow(ctx, cas.ReadCache); err != nil {
+		return nil, err
+	}
 	return &repb.ServerCapabilities{
 		CacheCapabilities: &repb.CacheCapabilities{
-			DigestFunctions:               []repb.DigestFunction_Value{repb.DigestFunction_SHA256},
-			ActionCacheUpdateCapabilities: &repb.ActionCacheUpdateCapabilities{},
-			MaxBatchTotalSizeBytes:        s.maxBatch,
-			SymlinkAbsolutePathStrategy:   repb.SymlinkAbsolutePathStrategy_DISALLOWED,
+			DigestFunctions: []repb.DigestFunction_Value{repb.DigestFunction_SHA256},
+			ActionCacheUpdateCapabilities: &repb.ActionCacheUpdateCapabilities{
+				UpdateEnabled: s.actions.Actions != nil && s.access.Allow(ctx, cas.WriteActions) == nil,
+			},
+			MaxBatchTotalSizeBytes:          s.maxBatch,
+			SymlinkAbsolutePathStrategy:     repb.SymlinkAbsolutePathStrategy_ALLOWED,
+			SupportedCompressors:            []repb.Compressor_Value{repb.Compressor_ZSTD},
+			SupportedBatchUpdateCompressors: []repb.Compressor_Value{repb.Compressor_ZSTD},
 		},
-		LowApiVersion:  &semver.SemVer{Major: 2, Minor: 0},
-		HighApiVersion: &semver.SemVer{Major: 2, Minor: 3},
+		ExecutionCapabilities: s.execution,
+		LowApiVersion:         &semver.SemVer{Major: 2, Minor: 0},
+		HighApiVersion:        &semver.SemVer{Major: 2, Minor: 3},
 	}, nil
 }
 
@@ -121,6 +150,10 @@ func toStatus(err error) error {
 			code = codes.Canceled
 		case fault.Unavailable:
 			code = codes.Unavailable
+		case fault.Denied:
+			code = codes.PermissionDenied
+		case fault.Unauthenticated:
+			code = codes.Unauthenticated
 		}
 	}
 	if s, ok := status.FromError(err); ok {
@@ -135,49 +168,4 @@ func toReadStatus(err error) error {
 		return status.Error(codes.NotFound, err.Error())
 	}
 	return toStatus(err)
-}
-
-// parseName reads the digest from a resource name: {instance/}blobs/{hash}/{size}, and for uploads
-// {instance/}uploads/{uuid}/blobs/{hash}/{size}{/anything}. Instance names may hold slashes, not the keywords.
-func parseName(name string, upload bool) (cas.Digest, error) {
-	bad := func(why string) (cas.Digest, error) {
-		return cas.Digest{}, status.Errorf(codes.InvalidArgument, "resource name %.300q: %s", name, why)
-	}
-	segs := strings.Split(name, "/")
-	at := 0
-	if upload {
-		for at < len(segs) && segs[at] != "uploads" {
-			at++
-		}
-		if at+2 >= len(segs) {
-			return bad("expected [INSTANCE/]uploads/UUID/blobs/HASH/SIZE")
-		}
-		at += 2
-		if segs[at] == "compressed-blobs" {
-			return bad("compressed blobs are not supported")
-		}
-		if segs[at] != "blobs" {
-			return bad("expected blobs after the UUID")
-		}
-	} else {
-		for at < len(segs) && segs[at] != "blobs" && segs[at] != "compressed-blobs" {
-			at++
-		}
-		if at < len(segs) && segs[at] == "compressed-blobs" {
-			return bad("compressed blobs are not supported")
-		}
-	}
-	rest := segs[min(at+1, len(segs)):]
-	if len(rest) < 2 || !upload && len(rest) > 2 {
-		return bad("expected [INSTANCE/]blobs/HASH/SIZE")
-	}
-	size, err := strconv.ParseInt(rest[1], 10, 64)
-	d := cas.Digest{Hash: rest[0], Size: size}
-	if err != nil {
-		return bad("the size is no number")
-	}
-	if err := d.Validate(); err != nil {
-		return bad(err.Error())
-	}
-	return d, nil
 }
