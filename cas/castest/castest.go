@@ -342,3 +342,32 @@ func abandoned(t *testing.T, s cas.Store) {
 	}
 	mustRead(t, s, d, 0, b)
 }
+
+// RunFinder holds the stores that open returns to the contracts of cas.Finder and, by cas.Add, cas.Adder.
+func RunFinder(t *testing.T, open func(t *testing.T) cas.Finder) {
+	s := open(t)
+	for i, n := range []int64{0, 1, 1000, 300 << 10} {
+		b := Bytes(uint64(40+i), n)
+		want := cas.Of(b)
+		if d, err := s.Find(t.Context(), want.Hash); n > 0 && !errors.Is(err, cas.ErrNotFound) {
+			t.Fatalf("find what is not there: %v, %v", d, err)
+		}
+		for range 2 {
+			if d, err := cas.Add(t.Context(), s, n, bytes.NewReader(b)); err != nil || d != want {
+				t.Fatalf("add %d bytes: %v, %v", n, d, err)
+			}
+		}
+		if d, err := s.Find(t.Context(), want.Hash); err != nil || d != want {
+			t.Fatalf("find %s: %v, %v", want, d, err)
+		}
+		mustRead(t, s, want, 0, b)
+		for _, wrong := range []int64{n + 1, n - 1} {
+			if wrong < 0 {
+				continue
+			}
+			if _, err := cas.Add(t.Context(), s, wrong, bytes.NewReader(b)); !errors.Is(err, cas.ErrMismatch) {
+				t.Fatalf("%d bytes added as %d: %v", n, wrong, err)
+			}
+		}
+	}
+}

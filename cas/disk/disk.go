@@ -60,7 +60,11 @@ type Store struct {
 	clearing sync.Mutex // held by the one who makes room
 }
 
-var _ cas.Batcher = (*Store)(nil)
+var (
+	_ cas.Batcher = (*Store)(nil)
+	_ cas.Finder  = (*Store)(nil)
+	_ cas.Adder   = (*Store)(nil)
+)
 
 // inMemory is up to how many bytes a blob is received into memory and appended to a pack.
 const inMemory = 64 << 10
@@ -178,6 +182,23 @@ func (s *Store) Missing(ctx context.Context, ds []cas.Digest) ([]cas.Digest, err
 		}
 	}
 	return missing, ctx.Err()
+}
+
+// Find implements cas.Finder.
+func (s *Store) Find(_ context.Context, hash string) (cas.Digest, error) {
+	d := cas.Digest{Hash: hash}
+	if err := d.Validate(); err != nil {
+		return d, err
+	}
+	if hash == cas.Empty.Hash {
+		return cas.Empty, nil
+	}
+	size, ok := s.index.size(keyOf(d))
+	if !ok {
+		return d, fmt.Errorf("find %s: %w", hash, cas.ErrNotFound)
+	}
+	d.Size = size
+	return d, nil
 }
 
 // saveUse tells the disk when a blob was used, if it is time for that.

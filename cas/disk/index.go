@@ -178,6 +178,17 @@ func (x *index) find(k key, size int64) (i uint32, ok bool) {
 	return i, x.slot(i).size == size
 }
 
+// size returns a blob's size, if it is there.
+func (x *index) size(k key) (int64, bool) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	i, ok := x.blobs[k]
+	if !ok {
+		return 0, false
+	}
+	return x.slot(i).size, true
+}
+
 // place is a copy of a slot, and the pack that it names, which is held for the caller.
 type place struct {
 	slot
@@ -270,6 +281,17 @@ type reservation struct {
 	key   key
 	size  int64
 	ended bool // guarded by index.mu
+}
+
+// name gives a reservation the key that was not known when it was made.
+func (x *index) name(r *reservation, k key) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.pending[r.key]--; x.pending[r.key] == 0 {
+		delete(x.pending, r.key)
+	}
+	r.key = k
+	x.pending[k]++
 }
 
 // reserve takes space, if it is there.

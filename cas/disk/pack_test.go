@@ -363,3 +363,11 @@ func TestSmallLeaseSurvivesKill(t *testing.T) {
 		t.Fatalf("a blob that was just asked for made room: %v", err)
 	}
 }
+
+func TestFinder(t *testing.T) {
+	dir := t.TempDir()
+	castest.RunFinder(t, func(t *testing.T) cas.Finder { return open(t, disk.Config{Dir: dir}) })
+	if n := tempFiles(t, dir); n > 0 {
+		t.Errorf("%d files were left in tmp", n)
+	}
+}

@@ -109,13 +109,58 @@ func (s *Store) putSound(ctx context.Context, blobs []cas.Blob) []error {
 	return errs
 }
 
+// Add implements cas.Adder.
+func (s *Store) Add(ctx context.Context, size int64, r io.Reader) (cas.Digest, error) {
+	h := cas.NewHasher(cas.UntilDone(ctx, r), size)
+	if size > inMemory {
+		d, err := s.addLarge(ctx, size, h)
+		if err != nil {
+			return d, fmt.Errorf("add %d bytes: %w", size, err)
+		}
+		return d, nil
+	}
+	data, err := io.ReadAll(h)
+	if err != nil {
+		return cas.Digest{}, fmt.Errorf("add %d bytes: %w", size, err)
+	}
+	d, err := h.Digest()
+	if err != nil || s.has(d) {
+		return d, err
+	}
+	return d, s.putSound(ctx, []cas.Blob{{Digest: d, Data: data}})[0]
+}
+
+// addLarge receives a blob before it is known which.
+func (s *Store) addLarge(ctx context.Context, size int64, h *cas.Hasher) (d cas.Digest, err error) {
+	held := &reservation{size: space(size)}
+	if err := s.reserve(ctx, held); err != nil {
+		return d, err
+	}
+	defer s.index.end(held)
+	temp, modified, err := s.receive(ctx, size, h)
+	if err == nil {
+		d, err = h.Digest()
+	}
+	if err == nil && s.has(d) {
+		return d, os.Remove(temp)
+	}
+	if err == nil {
+		s.index.name(held, keyOf(d))
+		err = s.commitFile(ctx, held, d, temp, modified)
+	}
+	if err != nil {
+		os.Remove(temp)
+	}
+	return d, err
+}
+
 func (s *Store) putLarge(ctx context.Context, d cas.Digest, r io.Reader) error {
 	held := &reservation{key: keyOf(d), size: space(d.Size)}
 	if err := s.reserve(ctx, held); err != nil {
 		return err
 	}
 	defer s.index.end(held)
-	temp, modified, err := s.receive(ctx, d, r)
+	temp, modified, err := s.receive(ctx, d.Size, r)
 	if err == nil {
 		err = s.commitFile(ctx, held, d, temp, modified)
 	}
@@ -126,15 +171,15 @@ func (s *Store) putLarge(ctx context.Context, d cas.Digest, r io.Reader) error {
 }
 
 // receive writes a blob into a file of tmp and syncs it. The file may be there even when it fails.
-func (s *Store) receive(ctx context.Context, d cas.Digest, r io.Reader) (temp string, modified time.Time, err error) {
+func (s *Store) receive(ctx context.Context, size int64, r io.Reader) (temp string, modified time.Time, err error) {
 	temp = s.tempPath()
-	f, err := s.create(ctx, temp, d.Size)
+	f, err := s.create(ctx, temp, size)
 	if err != nil {
 		return temp, modified, err
 	}
 	_, err = io.CopyBuffer(struct{ io.Writer }{f}, struct{ io.Reader }{r}, make([]byte, 256<<10))
 	if err == nil {
-		err = s.makingRoom(ctx, d.Size, f.Sync)
+		err = s.makingRoom(ctx, size, f.Sync)
 	}
 	if cerr := f.Close(); err == nil {
 		err = cerr

@@ -11,3 +11,7 @@ import (
 func TestActions(t *testing.T) {
 	castest.RunActions(t, func(*testing.T) cas.ActionCache { return new(memory.Actions) })
 }
+
+func TestFinder(t *testing.T) {
+	castest.RunFinder(t, func(*testing.T) cas.Finder { return memory.New(memory.Config{}) })
+}

@@ -38,7 +38,7 @@ type blob struct {
 	until  time.Time // protected until then
 }
 
-var _ cas.Store = (*Store)(nil)
+var _ cas.Finder = (*Store)(nil)
 
 // New returns an empty store.
 func New(cfg Config) *Store {
@@ -129,6 +129,21 @@ func (s *Store) Get(ctx context.Context, d cas.Digest, offset int64) (io.ReadClo
 		return nil, fmt.Errorf("get %s from %d: %w", d, offset, cas.ErrRange)
 	}
 	return io.NopCloser(cas.UntilDone(ctx, bytes.NewReader(data[offset:]))), nil
+}
+
+// Find implements cas.Finder, by looking at every blob.
+func (s *Store) Find(_ context.Context, hash string) (cas.Digest, error) {
+	if hash == cas.Empty.Hash {
+		return cas.Empty, nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for d := range s.blobs {
+		if d.Hash == hash {
+			return d, nil
+		}
+	}
+	return cas.Digest{}, fmt.Errorf("find %.100q: %w", hash, cas.ErrNotFound)
 }
 
 func (s *Store) has(d cas.Digest) bool {
