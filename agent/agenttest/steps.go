@@ -394,16 +394,18 @@ func followCanceled(b *bench) {
 	l, _ := b.open(agent.OpenRequest{})
 	b.script(l, "s", text{"#!/bin/sh\necho up; while ! test -e go; do sleep 0.02; done; echo more", "echo up\nTOOL until go\necho more"})
 	ctx, cancel := context.WithCancel(b.ctx())
-	_, err := b.m.Follow(ctx, l, "s", 0, func(agent.Output) error { cancel(); return nil })
+	var line []byte
+	_, err := b.m.Follow(ctx, l, "s", 0, func(o agent.Output) error {
+		if line = append(line, o.Data...); strings.HasSuffix(string(line), "\n") {
+			cancel()
+		}
+		return nil
+	})
 	b.wantKind("Follow whose caller left", err, fault.Canceled)
 	if err := b.m.WriteFile(b.ctx(), l, "go", nil, 0); err != nil {
 		b.Fatal(err)
 	}
-	after := int64(len("up\n"))
-	if b.bat {
-		after++
-	}
-	if out, e := b.waitFrom(l, "s", after); out != "more\n" || e.Code != 0 {
+	if out, e := b.waitFrom(l, "s", int64(len(line))); out != "more\n" || e.Code != 0 {
 		b.Errorf("the step after its follower left: %q, %+v", out, e)
 	}
 }
