@@ -151,7 +151,7 @@ func TestBuildsUnderWine(t *testing.T) {
 	}
 }
 
-// S1-35, S1-101, S1-102, S1-112: the Windows service, under Wine's service manager.
+// S1-35, S1-101, S1-102, S1-113: the Windows service, under Wine's service manager.
 func TestServiceUnderWine(t *testing.T) {
 	exe, windows := windowsAgent(t)
 	run := func(want string, args ...string) {
@@ -194,6 +194,13 @@ func TestServiceUnderWine(t *testing.T) {
 		run(id+": stopped", exe, "status", "--name", name)
 		run(id+": started", exe, "start", "--name", name)
 		f.Await("the agent is back", func() bool { return state() == "online" })
+		if b := f.Run("of-"+name, "node('"+name+"') { bat 'echo in a service' }"); b.Result != "SUCCESS" {
+			t.Errorf("a step of the service: %s", b.Result)
+		}
+		run(id+": removed", exe, "uninstall", "--name", name)
+		run(id+": not installed", exe, "status", "--name", name)
+		run(id+": installed and started", exe, "install", "--name", name, "--url", f.URL()) // over its folder, which has its credential
+		f.Await("the agent is repaired", func() bool { return state() == "online" })
 		run(id+": removed", exe, "uninstall", "--name", name)
 		run(id+": not installed", exe, "status", "--name", name)
 		for _, n := range f.Roster().Snapshot() {
