@@ -12,11 +12,11 @@ const module = "github.com/outwork-build/outwork/"
 
 // linked are the packages of this module that the agent may link.
 var linked = []string{
-	"agent", "agent/ant", "agent/host", "agent/host/shim", "agent/remote", "agent/serve", "agent/service", "agent/update",
+	"agent", "agent/ant", "agent/host", "agent/host/shim", "agent/host/tools", "agent/remote", "agent/serve", "agent/service", "agent/update",
 	"api", "api/agentpb",
 	"cas", "cas/remote", "cas/tree",
 	"cmd/outwork-agent",
-	"internal/connect", "internal/durable", "internal/fault", "internal/lifecycle", "internal/version",
+	"internal/connect", "internal/durable", "internal/fault", "internal/lifecycle", "internal/privacy", "internal/version",
 	"wire", "wire/mux", "wire/rpc", "wire/stdio", "wire/tcp", "wire/text", "wire/websocket",
 }
 
