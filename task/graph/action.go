@@ -24,6 +24,7 @@ const (
 	workspace = "ws"   // the sources, where they stand in the workspace
 	deps      = "deps" // the artifacts of what the task requires
 	out       = "out"  // what the commands put here becomes part of the artifact
+	home      = "home" // of who has no other
 )
 
 // baseEnv is the environment of every task. It says nothing about the machine or the day.
@@ -76,8 +77,10 @@ func NewAction(n *Node, in Inputs) (*Action, error) {
 
 func inputRoot(n *Node, in Inputs) (*layout, error) {
 	root := newLayout()
-	if _, err := root.dir(workspace); err != nil {
-		return nil, err
+	for _, dir := range []string{out, home, path.Join(workspace, n.Task.Dir)} { // so that no program must be run to make them
+		if _, err := root.dir(dir); err != nil {
+			return nil, err
+		}
 	}
 	for _, e := range in.Sources {
 		if !utf8.ValidString(e.Path) || !utf8.ValidString(e.Link) {
@@ -123,8 +126,7 @@ func script(n *Node) string {
 	var b strings.Builder
 	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
 	dir := path.Join(workspace, n.Task.Dir)
-	line(`export OUTWORK_ROOT="$PWD" OUTWORK_DEPS="$PWD/%s" OUTWORK_OUT="$PWD/%s" HOME="${HOME:-$PWD/home}" TMPDIR="${TMPDIR:-/tmp}"`, deps, out)
-	line(`mkdir -p "$OUTWORK_OUT" "$HOME" %s`, quote(dir))
+	line(`export OUTWORK_ROOT="$PWD" OUTWORK_DEPS="$PWD/%s" OUTWORK_OUT="$PWD/%s" HOME="${HOME:-$PWD/%s}" TMPDIR="${TMPDIR:-/tmp}"`, deps, out, home)
 	for _, d := range n.Deps {
 		receive(line, d)
 	}

@@ -246,7 +246,6 @@ task(name = "app", requires = "t=tool", labels = ["os=linux", "gpu"], timeout = 
 		t.Fatal(err)
 	}
 	want := `export OUTWORK_ROOT="$PWD" OUTWORK_DEPS="$PWD/deps" OUTWORK_OUT="$PWD/out" HOME="${HOME:-$PWD/home}" TMPDIR="${TMPDIR:-/tmp}"
-mkdir -p "$OUTWORK_OUT" "$HOME" 'ws'
 export PATH="$OUTWORK_DEPS"/'t/bin'"${PATH:+:$PATH}"
 export CPATH="$OUTWORK_DEPS"/'t/include'"${CPATH:+:$CPATH}"
 export LIBRARY_PATH="$OUTWORK_DEPS"/'t'"${LIBRARY_PATH:+:$LIBRARY_PATH}"

@@ -56,11 +56,11 @@ const maxMessage = 64 << 20
 
 // Execute implements task.Executor.
 func (e *Executor) Execute(ctx context.Context, r task.Request) (*repb.ActionResult, error) {
-	x := &execution{Executor: e, request: r, action: new(repb.Action), command: new(repb.Command)}
-	if err := e.read(ctx, r.Action, x.action); err != nil {
+	x := &execution{Executor: e, request: r, action: new(repb.Action), command: new(repb.Command), made: newStaged(e.cfg.Store)}
+	if err := read(ctx, e.cfg.Store, r.Action, x.action); err != nil {
 		return nil, fmt.Errorf("action: %w", err)
 	}
-	if err := e.read(ctx, task.Digest(x.action.CommandDigest), x.command); err != nil {
+	if err := read(ctx, e.cfg.Store, task.Digest(x.action.CommandDigest), x.command); err != nil {
 		return nil, fmt.Errorf("command: %w", err)
 	}
 	dir, err := os.MkdirTemp(e.cfg.Dir, "outwork-task-")
@@ -74,9 +74,9 @@ func (e *Executor) Execute(ctx context.Context, r task.Request) (*repb.ActionRes
 	return x.run(ctx)
 }
 
-// read gets a message of the store.
-func (e *Executor) read(ctx context.Context, d cas.Digest, m proto.Message) error {
-	b, err := cas.ReadAll(ctx, e.cfg.Store, d, maxMessage)
+// read gets a message of a store.
+func read(ctx context.Context, s cas.Store, d cas.Digest, m proto.Message) error {
+	b, err := cas.ReadAll(ctx, s, d, maxMessage)
 	if err != nil {
 		return err
 	}
@@ -94,6 +94,7 @@ type execution struct {
 	command *repb.Command
 	scratch sandbox.Scratch
 	root    *os.Root // the input root
+	made    *staged  // what came of it, on its way into the store
 	log     *log
 }
 
@@ -129,9 +130,12 @@ func (x *execution) run(ctx context.Context) (*repb.ActionResult, error) {
 	if failed == nil && len(read) > 0 {
 		failed = undeclared(read)
 	}
-	d, err := cas.PutBytes(ctx, x.cfg.Store, x.log.bytes())
+	d, err := cas.PutBytes(ctx, x.made, x.log.bytes())
+	if err == nil {
+		err = x.made.commit(ctx)
+	}
 	if err != nil {
-		return nil, fmt.Errorf("keep log: %w", err)
+		return nil, fmt.Errorf("keep outputs and log: %w", err)
 	}
 	result.StdoutDigest = task.Proto(d)
 	meta.WorkerCompletedTimestamp = timestamppb.Now()
@@ -226,7 +230,7 @@ func (x *execution) output(ctx context.Context, out string, result *repb.ActionR
 		result.OutputSymlinks = append(result.OutputSymlinks, &repb.OutputSymlink{Path: out, Target: filepath.ToSlash(target)})
 		return err
 	}
-	p, err := tree.Pack(ctx, x.cfg.Store, x.root, "", []string{at})
+	p, err := tree.Pack(ctx, x.made, x.root, "", []string{at})
 	if err != nil {
 		return err
 	}
@@ -252,7 +256,7 @@ func (x *execution) folder(ctx context.Context, at, out string, result *repb.Act
 	if err != nil {
 		return err
 	}
-	p, err := tree.Pack(ctx, x.cfg.Store, sub, "", files)
+	p, err := tree.Pack(ctx, x.made, sub, "", files)
 	if err != nil {
 		return err
 	}
@@ -269,7 +273,7 @@ func (x *execution) wholeTree(ctx context.Context, root cas.Digest) (cas.Digest,
 	t, seen := &repb.Tree{}, map[cas.Digest]bool{root: true}
 	for queue := []cas.Digest{root}; len(queue) > 0; queue = queue[1:] {
 		d := new(repb.Directory)
-		if err := x.read(ctx, queue[0], d); err != nil {
+		if err := read(ctx, x.made, queue[0], d); err != nil {
 			return root, err
 		}
 		if t.Root == nil {
@@ -288,7 +292,7 @@ func (x *execution) wholeTree(ctx context.Context, root cas.Digest) (cas.Digest,
 	if err != nil {
 		return root, err
 	}
-	return cas.PutBytes(ctx, x.cfg.Store, b)
+	return cas.PutBytes(ctx, x.made, b)
 }
 
 // removeAll removes a scratch folder, also what the commands have made unwritable.

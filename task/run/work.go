@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	repb "github.com/bazelbuild/remote-apis/build/bazel/remote/execution/v2"
+	"golang.org/x/sync/errgroup"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/outwork-build/outwork/cas"
@@ -254,21 +255,36 @@ func (w *walk) conclude(ctx context.Context, it *item, result *repb.ActionResult
 		r.Error = r.Tests.String()
 		return nil
 	}
-	if it.node.Task.Cacheable {
-		raw, err := proto.MarshalOptions{Deterministic: true}.Marshal(result)
-		if err == nil {
-			err = w.cfg.Actions.PutAction(ctx, actionKey(it.action.Digest), raw)
-		}
-		if err != nil {
-			return fmt.Errorf("keep result: %w", err)
-		}
-	}
-	if r.Artifact, err = w.publish(ctx, it, entries); err != nil {
+	if r.Artifact, err = w.keep(ctx, it, result, entries); err != nil {
 		return err
 	}
 	r.State = Built
 	w.history.note(it.node.Task.ID, it.action.Digest.Hash, it.parts)
 	return nil
+}
+
+// keep puts a result into the cache and makes the artifact of its outputs, both at once: a store that syncs does it once then. A result
+// whose artifact cannot be made is kept all the same, for it is what the action came to.
+func (w *walk) keep(ctx context.Context, it *item, result *repb.ActionResult, entries []tree.Entry) (artifact cas.Digest, err error) {
+	var g errgroup.Group
+	g.Go(func() (err error) {
+		artifact, err = w.publish(ctx, it, entries)
+		return err
+	})
+	if it.node.Task.Cacheable {
+		g.Go(func() error {
+			raw, err := proto.MarshalOptions{Deterministic: true}.Marshal(result)
+			if err == nil {
+				err = w.cfg.Actions.PutAction(ctx, actionKey(it.action.Digest), raw)
+			}
+			if err != nil {
+				return fmt.Errorf("keep result: %w", err)
+			}
+			return nil
+		})
+	}
+	err = g.Wait()
+	return artifact, err
 }
 
 // adopt makes an item's artifact of the result that another item with the same action has just put into the cache.
@@ -292,13 +308,7 @@ func (w *walk) adopt(ctx context.Context, it *item) (Result, error) {
 
 // upload stores what an executor needs of an item: the action, its folders, the sources.
 func (w *walk) upload(ctx context.Context, it *item) error {
-	if err := w.cfg.Workspace.Store(ctx, w.cfg.Store, it.in.Sources); err != nil {
-		return err
-	}
-	if err := putMissing(ctx, w.cfg.Store, it.action.Blobs); err != nil {
-		return fmt.Errorf("store the action: %w", err)
-	}
-	return nil
+	return w.cfg.Workspace.Store(ctx, w.cfg.Store, it.in.Sources, it.action.Blobs)
 }
 
 // tail keeps the end of what is written to it.

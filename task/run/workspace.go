@@ -293,8 +293,9 @@ const (
 	batch     = 256      // files of one
 )
 
-// Store puts what a store lacks of sources into it. A file that has changed since it was looked at is fault.Conflict.
-func (w *Workspace) Store(ctx context.Context, store cas.Store, sources []tree.Entry) error {
+// Store puts what a store lacks of sources into it, and of small blobs that go with them. A file that has changed since it was looked
+// at is fault.Conflict.
+func (w *Workspace) Store(ctx context.Context, store cas.Store, sources []tree.Entry, more map[cas.Digest][]byte) error {
 	byDigest := map[cas.Digest]string{}
 	var ds []cas.Digest
 	for _, e := range sources {
@@ -303,13 +304,16 @@ func (w *Workspace) Store(ctx context.Context, store cas.Store, sources []tree.E
 			ds = append(ds, e.Digest)
 		}
 	}
+	for d := range more {
+		ds = append(ds, d)
+	}
 	missing, err := store.Missing(ctx, ds)
 	if err != nil {
 		return err
 	}
 	var small, large []cas.Digest
 	for _, d := range missing {
-		if d.Size <= smallFile {
+		if d.Size <= smallFile || more[d] != nil {
 			small = append(small, d)
 		} else {
 			large = append(large, d)
@@ -321,7 +325,7 @@ func (w *Workspace) Store(ctx context.Context, store cas.Store, sources []tree.E
 		g.Go(func() error { return w.storeFile(gctx, store, d, byDigest[d]) })
 	}
 	for ds := range slices.Chunk(small, batch) {
-		g.Go(func() error { return w.storeBatch(gctx, store, ds, byDigest) })
+		g.Go(func() error { return w.storeBatch(gctx, store, ds, byDigest, more) })
 	}
 	return g.Wait()
 }
@@ -335,9 +339,13 @@ func (w *Workspace) storeFile(ctx context.Context, store cas.Store, d cas.Digest
 	return changed(p, store.Put(ctx, d, f))
 }
 
-func (w *Workspace) storeBatch(ctx context.Context, store cas.Store, ds []cas.Digest, paths map[cas.Digest]string) error {
+func (w *Workspace) storeBatch(ctx context.Context, store cas.Store, ds []cas.Digest, paths map[cas.Digest]string, more map[cas.Digest][]byte) error {
 	blobs := make([]cas.Blob, len(ds))
 	for i, d := range ds {
+		if b, ok := more[d]; ok {
+			blobs[i] = cas.Blob{Digest: d, Data: b}
+			continue
+		}
 		data, err := w.root.ReadFile(filepath.FromSlash(paths[d]))
 		if err != nil {
 			return fmt.Errorf("source: %w", err)
