@@ -20,6 +20,7 @@ type Node struct {
 	Retention      *NodeRetention       `json:"retention,omitempty"`
 	Monitors       map[string]NodeLimit `json:"monitors,omitempty" doc:"By the monitor's name: what differs from the farm's limits."`
 	Setup          *NodeSetup           `json:"setup,omitempty" doc:"What is done before its first use; only admins see it."`
+	Probes         map[string]NodeProbe `json:"probes,omitempty" doc:"Monitors of its own, by name; only admins see them."`
 	State          string               `json:"state" enum:"offline,connecting,online,suspended,draining"`
 	Offline        *OfflineCause        `json:"offline,omitempty"`
 	TakenOff       bool                 `json:"takenOff,omitempty" doc:"Somebody keeps it from taking work until it is put online (Jenkins: temporarilyOffline)."`
@@ -71,6 +72,17 @@ type NodeSetup struct {
 	Timeout string `json:"timeout,omitempty" doc:"Of all of it, such as 10m; 30m unless said otherwise."`
 }
 
+// NodeProbe is a monitor of a node's own: a script that is run on the machine now and then.
+type NodeProbe struct {
+	Command  string `json:"command" maxLength:"65536" doc:"Script; it fails when it ends with another exit code than 0."`
+	Interval string `json:"interval,omitempty" doc:"Between two starts, such as 30s; 1m unless said otherwise."`
+	Value    string `json:"value,omitempty" doc:"Regular expression whose first group in the output is a number. Without one only the exit code counts."`
+	Below    bool   `json:"below,omitempty" doc:"Values below the limits are bad, not those above."`
+	Action   string `json:"action,omitempty" enum:"ignore,warn,offline,disconnect" doc:"offline unless said otherwise."`
+	Bad      int64  `json:"bad,omitempty" doc:"In the value's unit."`
+	Warn     int64  `json:"warn,omitempty"`
+}
+
 // NodeLimit is what differs on a node from the farm's limit of a monitor. Zero fields do not differ.
 type NodeLimit struct {
 	Action string `json:"action,omitempty" enum:"ignore,warn,offline,disconnect"`
@@ -112,6 +124,7 @@ type NodeCreate struct {
 	Retention      *NodeRetention        `json:"retention,omitempty"`
 	Monitors       *map[string]NodeLimit `json:"monitors,omitempty"`
 	Setup          *NodeSetup            `json:"setup,omitempty"`
+	Probes         *map[string]NodeProbe `json:"probes,omitempty"`
 	Offline        *string               `json:"offline,omitempty" maxLength:"1000" doc:"Make it without giving it work, for this reason."`
 }
 
@@ -129,6 +142,7 @@ type NodeUpdate struct {
 	Retention      *NodeRetention        `json:"retention,omitempty"`
 	Monitors       *map[string]NodeLimit `json:"monitors,omitempty"`
 	Setup          *NodeSetup            `json:"setup,omitempty" doc:"One without anything in it takes it away. A change connects the node anew."`
+	Probes         *map[string]NodeProbe `json:"probes,omitempty"`
 }
 
 // NodeOffline takes a node out of work.

@@ -31,6 +31,7 @@ func (r *Roster) Put(ctx context.Context, n Node) error {
 		return n, nil
 	}, func(e *entry, old Node) {
 		e.pulse.limits.Store(&n.Monitors)
+		e.pulse.probes.set(n.Probes)
 		r.retain(e)
 		if e.away == nil && (movedOn(old, n) || !reflect.DeepEqual(old.Setup, n.Setup)) {
 			r.relaunch(e)
@@ -67,6 +68,9 @@ func (r *Roster) checked(n Node) (Node, error) {
 			return n, fmt.Errorf("node %s: %w", n.Name, err)
 		}
 	}
+	if err := r.checkProbes(n.Probes); err != nil {
+		return n, fmt.Errorf("node %s: %w", n.Name, err)
+	}
 	if r.cfg.Retention != nil {
 		if _, err := r.cfg.Retention(n.Retention); err != nil {
 			return n, fmt.Errorf("node %s: %w", n.Name, err)
@@ -85,6 +89,7 @@ func (r *Roster) checked(n Node) (Node, error) {
 	n.Launcher.Config = maps.Clone(n.Launcher.Config)
 	n.Retention.Config = maps.Clone(n.Retention.Config)
 	n.Monitors = maps.Clone(n.Monitors)
+	n.Probes = maps.Clone(n.Probes)
 	n.Tools = maps.Clone(n.Tools)
 	if n.Setup != nil {
 		n.Setup = new(*n.Setup)

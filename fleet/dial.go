@@ -19,7 +19,8 @@ func (r *Roster) load(n Node, last Record) error {
 		return err
 	}
 	now := time.Now()
-	e := &entry{node: n, state: Offline, since: now, cause: neverConnected(now), wake: make(chan struct{}), linked: now, noted: last, used: n.Used, pulse: &pulse{}, log: log}
+	e := &entry{node: n, state: Offline, since: now, cause: neverConnected(now), wake: make(chan struct{}), linked: now, noted: last, used: n.Used, pulse: &pulse{probes: probes{changed: make(chan struct{}, 1)}}, log: log}
+	e.pulse.probes.set(n.Probes)
 	e.pulse.limits.Store(&n.Monitors)
 	if r.cfg.Record != nil {
 		e.pulse.record = r.cfg.Record()
@@ -194,6 +195,7 @@ func (r *Roster) session(ctx context.Context, l *loop) (up time.Duration, err er
 	start := time.Now()
 	s.hearLeave()
 	err = s.beat(ctx)
+	s.unwatch()
 	_ = s.conn.Close()
 	s.closing.Wait()
 	if ctx.Err() == nil {
@@ -269,7 +271,11 @@ func (r *Roster) greet(ctx context.Context, l *loop, link wire.Link) (*session, 
 	if err = s.meet(soon); err == nil {
 		err = s.setUp(ctx)
 	}
+	if err == nil {
+		err = s.firstLook(ctx)
+	}
 	if err != nil {
+		s.unwatch()
 		_ = conn.Close()
 		s.closing.Wait()
 		return nil, err

@@ -52,6 +52,7 @@ type pulse struct {
 	shown  atomic.Pointer[map[string]Verdict] // without State
 	vitals atomic.Pointer[agent.Vitals]
 	record Recorder // nil keeps nothing
+	probes probes
 
 	// Of the session that runs; sessions of one node run one after the other.
 	verdicts map[string]Verdict

@@ -111,6 +111,7 @@ type machine struct {
 	feels    agent.Vitals    // Clock is that of the answer, if it is set
 	ahead    time.Duration   // how much the clock is wrong
 	slow     time.Duration   // its answers take so long to arrive
+	says     says            // what its scripts do
 }
 
 func (m *machine) Describe(context.Context) (agent.Description, error) {

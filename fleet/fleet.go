@@ -57,6 +57,7 @@ type Node struct {
 	Launcher    LauncherSpec      `json:"launcher"`
 	Retention   RetentionSpec     `json:"retention,omitzero"`
 	Monitors    map[string]Limit  `json:"monitors,omitempty"` // by the monitor's name: what differs from the farm's limits
+	Probes      map[string]Probe  `json:"probes,omitempty"`   // monitors of its own, by name
 	Tools       map[string]string `json:"tools,omitempty"`    // tool name to its folder on the machine
 	Setup       *Setup            `json:"setup,omitempty"`    // what is done before its first use; nil is nothing
 	Offline     *OfflineCause     `json:"offline,omitempty"`  // a person or a monitor keeps it from taking work

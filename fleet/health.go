@@ -44,6 +44,7 @@ func (s *session) timedOut(start time.Time) error {
 // judge has the monitors look at a sample. Its error is an *unwell.
 func (s *session) judge(sample Sample) error {
 	p := s.loop.pulse
+	sample.Readings = p.probes.readings()
 	if p.record != nil {
 		p.record.Add(sample)
 	}

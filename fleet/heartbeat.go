@@ -21,6 +21,8 @@ type session struct {
 	own     string         // begins the items of the leases that the session itself opens
 	heard   agent.Heard    // by the machine, of the newest heartbeat that it answered
 	busy    atomic.Bool    // garbage is being closed
+	runs    atomic.Uint64  // of probes
+	unwatch func()         // ends them
 	closing sync.WaitGroup // of that, and of hearLeave
 }
 

@@ -64,6 +64,7 @@ type Sample struct {
 	Offset    time.Duration // the machine's clock minus ours, estimated at the middle of the round trip
 	Vitals    agent.Vitals
 	OS, Arch  string
+	Readings  map[string]Reading // the newest of the node's own monitors, by name; nil without any
 }
 
 // Action says what follows from a bad value.

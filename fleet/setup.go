@@ -40,6 +40,19 @@ func (s *session) setUp(ctx context.Context) error {
 	if n.Setup == nil || s.r.cfg.Prepare == nil {
 		return nil
 	}
+	p := Preparation{Node: n, Labels: assigned(n, s.machine), Machine: s.conn.Machine(), System: s.machine, Log: s.loop.log,
+		Lease: agent.Lease{Item: s.own + "setup", Epoch: 1}}
+	return s.alive(ctx, func(ctx context.Context) error {
+		if err := s.r.cfg.Prepare(ctx, p); err != nil {
+			return &unwell{&OfflineCause{Kind: CauseSetup, Text: "Setup failed: " + err.Error(), When: time.Now()}}
+		}
+		return nil
+	})
+}
+
+// alive has heartbeats go on while something is done on a machine that nobody uses yet. When they end the connection, what is done ends
+// too, and their reason is returned.
+func (s *session) alive(ctx context.Context, do func(context.Context) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	beats := make(chan error, 1)
@@ -47,22 +60,19 @@ func (s *session) setUp(ctx context.Context) error {
 		defer cancel()
 		beats <- s.beat(ctx)
 	}()
-	p := Preparation{Node: n, Labels: assigned(n, s.machine), Machine: s.conn.Machine(), System: s.machine, Log: s.loop.log,
-		Lease: agent.Lease{Item: s.own + "setup", Epoch: 1}}
-	err := s.r.cfg.Prepare(ctx, p)
+	err := do(ctx)
 	ended := ctx.Err() != nil
 	cancel()
-	switch beat := <-beats; {
-	case ended: // it failed because of that
+	if beat := <-beats; ended { // it failed because of that
 		return beat
-	case err != nil:
-		return &unwell{&OfflineCause{Kind: CauseSetup, Text: "Setup failed: " + err.Error(), When: time.Now()}}
 	}
-	return nil
+	return err
 }
 
 // named gives the leases of a session a name of their own: those that an earlier session has left are closed like others that nobody knows.
-func (s *session) named() { s.own = ownLease + rand.Text() + "/" }
+func (s *session) named() {
+	s.own, s.unwatch = ownLease+rand.Text()+"/", func() {}
+}
 
 // strangers are the leases of a list that this session has not opened itself.
 func (s *session) strangers(leases []agent.Lease) []agent.Lease {

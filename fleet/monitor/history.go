@@ -1,6 +1,8 @@
 package monitor
 
 import (
+	"iter"
+	"maps"
 	"math"
 	"sync"
 	"time"
@@ -42,12 +44,16 @@ type Point = fleet.Point
 // takes 18 kB and keeps values to half a percent. The zero value is empty. It may be used concurrently.
 type History struct {
 	mu     sync.Mutex
-	series [quantityCount]struct {
-		fine   [fines]packed
-		coarse [coarses]packed
-		now    [2]open // the points that are being made: fine, coarse
-	}
-	last [2]int64 // numbers of those points, counted from 1970; 0 before the first sample
+	series [quantityCount]series
+	own    map[Quantity]*series // of the node's own monitors that have a value
+	last   [2]int64             // numbers of the open points, counted from 1970; 0 before the first sample
+}
+
+// series is a day of one quantity.
+type series struct {
+	fine   [fines]packed
+	coarse [coarses]packed
+	now    [2]open // the points that are being made: fine, coarse
 }
 
 // packed is min, average and max as the upper half of a float32; all zero bits are no sample.
@@ -63,12 +69,50 @@ type open struct {
 func (h *History) Add(s fleet.Sample) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.keep(s.Readings)
 	h.advance(0, s.At.Unix()/fine, fines)
 	h.advance(1, s.At.Unix()/coarse, coarses)
+	for q, mine := range h.own {
+		if r, ok := s.Readings[string(q)]; ok && r.Failed == "" {
+			for res := range mine.now {
+				mine.now[res].add(float32(r.Value))
+			}
+		}
+	}
 	for i, x := range values(s) {
 		if !math.IsNaN(x) {
 			for res := range h.series[i].now {
 				h.series[i].now[res].add(float32(x))
+			}
+		}
+	}
+}
+
+// keep makes room for the node's own monitors that have a value, and forgets those that are no more.
+func (h *History) keep(rs map[string]fleet.Reading) {
+	maps.DeleteFunc(h.own, func(q Quantity, _ *series) bool { return rs[string(q)].Probe.Value == "" })
+	for name, r := range rs {
+		if r.Probe.Value == "" || h.own[Quantity(name)] != nil {
+			continue
+		}
+		if h.own == nil {
+			h.own = map[Quantity]*series{}
+		}
+		h.own[Quantity(name)] = &series{}
+	}
+}
+
+// all are the series of all quantities.
+func (h *History) all() iter.Seq[*series] {
+	return func(yield func(*series) bool) {
+		for i := range h.series {
+			if !yield(&h.series[i]) {
+				return
+			}
+		}
+		for _, s := range h.own {
+			if !yield(s) {
+				return
 			}
 		}
 	}
@@ -114,8 +158,7 @@ func (h *History) advance(res int, number int64, length int) {
 		return
 	}
 	h.last[res] = number
-	for i := range h.series {
-		s := &h.series[i]
+	for s := range h.all() {
 		ring := s.fine[:]
 		if res == 1 {
 			ring = s.coarse[:]
@@ -139,10 +182,13 @@ func (h *History) Series(q Quantity, since time.Time) (ps []Point) {
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if index < 0 || h.last[0] == 0 {
+	s := h.own[q]
+	if index >= 0 {
+		s = &h.series[index]
+	}
+	if s == nil || h.last[0] == 0 {
 		return nil
 	}
-	s := &h.series[index]
 	res, ring, seconds := 0, s.fine[:], int64(fine)
 	if since.Unix() <= (h.last[0]-fines)*fine {
 		res, ring, seconds = 1, s.coarse[:], coarse

@@ -80,6 +80,13 @@ func (s *Set) Judge(before map[string]fleet.Verdict, sample fleet.Sample, node m
 			j.Action, j.By = v.Action, name
 		}
 	}
+	for _, name := range slices.Sorted(maps.Keys(sample.Readings)) {
+		v := own(name, before[name], sample, sample.Readings[name])
+		j.Verdicts[name] = v
+		if rank(v.Action) > rank(j.Action) {
+			j.Action, j.By = v.Action, name
+		}
+	}
 	if j.Action == fleet.TakeOff || j.Action == fleet.Disconnect {
 		v := j.Verdicts[j.By]
 		j.Cause = &fleet.OfflineCause{Kind: CauseMonitor, Text: v.Cause, By: j.By, When: v.Since}

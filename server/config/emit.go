@@ -115,7 +115,7 @@ func ofNode(n fleet.Node) (t tree) {
 	t.put("tools", ofMap(n.Tools))
 	t.put("launcher", variant(n.Launcher.Kind, n.Launcher.Config))
 	t.put("retention", variant(n.Retention.Kind, n.Retention.Config))
-	t.put("monitors", ofLimits(n.Monitors))
+	t.put("monitors", ofMonitors(n))
 	t.put("setup", ofSetup(n.Setup))
 	return t
 }

@@ -147,6 +147,8 @@ func anyDocument(t *rapid.T) Document {
 		}
 		n.Retention = rapid.SampledFrom([]fleet.RetentionSpec{{}, {Kind: "demand", Config: map[string]string{"idleDelay": "5m"}}, {Kind: "schedule", Config: map[string]string{"start": "0 8 * * 1-5", "upTime": "8h"}}}).Draw(t, "retention")
 		n.Setup = rapid.SampledFrom([]*fleet.Setup{nil, {Files: "/srv/x y"}, {Command: "#!/bin/sh\necho a: b # c\n", Prepare: "x", Timeout: 90 * time.Second}}).Draw(t, "setup")
+		n.Probes = rapid.SampledFrom([]map[string]fleet.Probe{nil, {"docker-ok": {Command: "docker info # x", Interval: 90 * time.Second}},
+			{"gpu": {Command: "a", Value: `t: "([0-9]+)"`, Below: true, Limit: fleet.Limit{Action: fleet.Warn, Bad: 5, Warn: 9}}}}).Draw(t, "probes")
 		d.Nodes = append(d.Nodes, n)
 	}
 	for _, name := range rapid.SliceOfNDistinct(rapid.StringMatching(`[a-z0-9]{1,5}(/[a-z0-9é ]{0,4}[a-z])?`), 0, 3, rapid.ID).Draw(t, "jobs") {

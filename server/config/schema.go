@@ -43,7 +43,7 @@ func (r *reader) document(d *Document, body ast.Node) {
 		field{"farm", func(n ast.Node, path string) {
 			r.mapping(n, path,
 				field{"executors", r.number(&builtIn)},
-				field{"monitors", r.limits(&d.Farm.Monitors)})
+				field{"monitors", r.limits(&d.Farm.Monitors, nil)})
 		}},
 		field{"notify", func(n ast.Node, path string) { r.notify(&d.Notify, n, path) }},
 		field{"tools", func(n ast.Node, path string) {
@@ -71,8 +71,8 @@ func (r *reader) document(d *Document, body ast.Node) {
 	}
 }
 
-// limits reads monitors: `disk: {action: offline, bad: 1GiB}`, or `disk: ignore`.
-func (r *reader) limits(to *map[string]fleet.Limit) func(ast.Node, string) {
+// limits reads monitors: `disk: {action: offline, bad: 1GiB}`, or `disk: ignore`. Those with exec are a node's own, for probes.
+func (r *reader) limits(to *map[string]fleet.Limit, probes *map[string]fleet.Probe) func(ast.Node, string) {
 	return func(n ast.Node, path string) {
 		vs, _ := r.pairs(n, path)
 		for _, v := range vs {
@@ -87,6 +87,18 @@ func (r *reader) limits(to *map[string]fleet.Limit) func(ast.Node, string) {
 				if s, ok := r.scalar(v.Value, sub); ok {
 					settings["action"] = s
 				}
+			}
+			if _, own := settings["exec"]; own && probes != nil {
+				p, err := probe(name, settings)
+				if err != nil {
+					r.wrong(sub, "%v", err)
+					continue
+				}
+				if *probes == nil {
+					*probes = map[string]fleet.Probe{}
+				}
+				(*probes)[name] = p
+				continue
 			}
 			l, err := monitor.ParseLimit(name, settings)
 			if err != nil {
@@ -115,7 +127,7 @@ func (r *reader) node(n ast.Node, path string) fleet.Node {
 		field{"tools", r.strings(&v.Tools)},
 		field{"launcher", r.variant(&v.Launcher.Kind, &v.Launcher.Config)},
 		field{"retention", r.variant(&v.Retention.Kind, &v.Retention.Config)},
-		field{"monitors", r.limits(&v.Monitors)},
+		field{"monitors", r.limits(&v.Monitors, &v.Probes)},
 		field{"setup", r.setup(&v.Setup)},
 	)
 	v.Name = fleet.NodeName(name)

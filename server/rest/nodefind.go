@@ -34,7 +34,7 @@ func (s *server) nodeFindings() {
 	register(s, route{method: "GET", path: "/nodes/{node}/series/{quantity}", id: "get-node-series", summary: "What a quantity of a node did, of the last day at most", tag: "nodes", scope: auth.Read},
 		func(ctx context.Context, in *struct {
 			NodePath
-			Quantity string `path:"quantity" enum:"disk,temp,swap,clock,response,memory,load" doc:"What was measured."`
+			Quantity string `path:"quantity" maxLength:"40" doc:"What was measured: disk, temp, swap, clock, response, memory, load, or a monitor of the node's own that has a value."`
 			Hours    int    `query:"hours" minimum:"1" maximum:"24" default:"24" doc:"How far back. Of the last two hours there is a point a minute, else one for each five."`
 		}) (*body[[]api.NodePoint], error) {
 			ps, err := s.Fleet.Series(in.name(), fleet.Quantity(in.Quantity), s.Now().Add(-time.Duration(in.Hours)*time.Hour))

@@ -95,7 +95,7 @@ func (s *server) node(st fleet.Status, busy []api.Executor, admin bool) api.Node
 		State: string(st.State), TakenOff: n.Offline != nil, Busy: busy, Version: m.Version, OS: m.OS, Arch: m.Arch, Hostname: m.Hostname, CPUs: m.CPUs,
 		Health: health(st), Session: st.Session, Since: st.Since, LastHeard: at(st.LastHeard), RoundTripMS: milliseconds(st.RoundTrip)}
 	if admin {
-		a.LauncherConfig, a.Setup = n.Launcher.Config, nodeSetup(n.Setup)
+		a.LauncherConfig, a.Setup, a.Probes = n.Launcher.Config, nodeSetup(n.Setup), nodeProbes(n.Probes)
 	}
 	if n.Retention.Kind != "" {
 		a.Retention = &api.NodeRetention{Kind: n.Retention.Kind, Config: n.Retention.Config}

@@ -2,6 +2,7 @@ package rest
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"slices"
 	"strings"
@@ -31,7 +32,7 @@ func (s *server) createNode(ctx context.Context, in *struct{ Body api.NodeCreate
 	}
 	change(&n, api.NodeUpdate{Description: c.Description, Executors: c.Executors, Labels: c.Labels, Mode: c.Mode, RemoteRoot: c.RemoteRoot, Env: c.Env, Tools: c.Tools,
 		Launcher: c.Launcher, LauncherConfig: c.LauncherConfig, Retention: c.Retention, Monitors: c.Monitors})
-	if err := changeSetup(&n, c.Setup); err != nil {
+	if err := errors.Join(changeSetup(&n, c.Setup), changeProbes(&n, c.Probes)); err != nil {
 		return nil, err
 	}
 	s.joining.Lock() // nor may an agent make it meanwhile
@@ -67,7 +68,7 @@ func (s *server) updateNode(ctx context.Context, in *struct {
 	}
 	n := st.Node
 	change(&n, in.Body)
-	if err := changeSetup(&n, in.Body.Setup); err != nil {
+	if err := errors.Join(changeSetup(&n, in.Body.Setup), changeProbes(&n, in.Body.Probes)); err != nil {
 		return nil, err
 	}
 	if before := st.Node.Launcher.Kind; n.Launcher.Kind != before && (n.Launcher.Kind == local || before == local) {

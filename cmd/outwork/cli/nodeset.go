@@ -21,6 +21,7 @@ type nodeFlags struct {
 	description, mode, root, launcher, retention string
 	labels                                       labelList
 	setup                                        setupFlags
+	probes                                       probeFlags
 	executors                                    int
 	env, tools, launch, retain, monitors         []string
 }
@@ -49,6 +50,7 @@ func (l *labelList) Set(text string) error {
 func (f *nodeFlags) add(fs *pflag.FlagSet) {
 	f.flags = fs
 	f.setup.add(fs)
+	f.probes.add(fs)
 	fs.StringVar(&f.description, "description", "", "what it is")
 	fs.IntVar(&f.executors, "executors", 0, "how much it does at once")
 	fs.Var(&f.labels, "labels", "its `labels`, separated by spaces or commas; one with a space in it stands in double quotes")
@@ -84,6 +86,9 @@ func (f *nodeFlags) update() (u api.NodeUpdate, err error) {
 		u.Retention, err = &api.NodeRetention{Kind: f.retention, Config: *config}, problem
 	}
 	u.Setup = f.setup.given(f.flags)
+	if err == nil {
+		u.Probes, err = f.probes.given(f.flags)
+	}
 	return u, err
 }
 
@@ -91,7 +96,7 @@ func (f *nodeFlags) update() (u api.NodeUpdate, err error) {
 func (f *nodeFlags) create(name string) (api.NodeCreate, error) {
 	u, err := f.update()
 	return api.NodeCreate{Name: name, Description: u.Description, Executors: u.Executors, Labels: u.Labels, Mode: u.Mode, RemoteRoot: u.RemoteRoot, Env: u.Env, Tools: u.Tools,
-		Launcher: u.Launcher, LauncherConfig: u.LauncherConfig, Retention: u.Retention, Monitors: u.Monitors, Setup: u.Setup}, err
+		Launcher: u.Launcher, LauncherConfig: u.LauncherConfig, Retention: u.Retention, Monitors: u.Monitors, Setup: u.Setup, Probes: u.Probes}, err
 }
 
 // pairs reads NAME=VALUE. An empty one stands for none at all. before is an earlier problem, which stays.
