@@ -3,6 +3,7 @@ package tools
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -75,10 +76,22 @@ func (s *shelf) open(ctx context.Context, d cas.Digest, offset int64) (io.ReadCl
 	if _, err := io.CopyN(io.Discard, v, offset); err != nil {
 		return nil, true, fmt.Errorf("tools: %s: %w", file, errOf(err, f))
 	}
-	return struct {
-		io.Reader
-		io.Closer
-	}{v, f}, true, nil
+	return sending{v, f, file}, true, nil
+}
+
+// sending is a file on its way; an error names it.
+type sending struct {
+	io.Reader
+	io.Closer
+	file string
+}
+
+func (s sending) Read(p []byte) (int, error) {
+	n, err := s.Reader.Read(p)
+	if errors.Is(err, cas.ErrMismatch) {
+		err = fmt.Errorf("tools: %s has changed since it was looked at: %w", s.file, err)
+	}
+	return n, err
 }
 
 // errOf closes what an error leaves open.

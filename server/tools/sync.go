@@ -61,7 +61,8 @@ func (s *Service) due(ctx context.Context, st fleet.Status) (due bool, again tim
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	k := s.of(st.Node.Name)
-	tried := k.session == st.Session && k.state.State == Failed
+	same := k.session == st.Session && k.made.Equal(st.Node.Created)
+	tried := same && k.state.State == Failed
 	switch {
 	case k.busy != nil || k.queued:
 	case c == nil && err == nil:
@@ -71,7 +72,7 @@ func (s *Service) due(ctx context.Context, st fleet.Status) (due bool, again tim
 			k.state.State = Waiting
 		}
 	case err != nil && tried && k.state.Error == err.Error():
-	case err == nil && k.session == st.Session && k.want == c.root && k.state.State == Synced:
+	case err == nil && same && k.want == c.root && k.state.State == Synced:
 	case err == nil && tried && k.want == c.root && s.cfg.Now().Before(k.again):
 		return false, k.again
 	default:
@@ -220,7 +221,7 @@ func (s *Service) settle(ctx context.Context, st fleet.Status, session uint64, k
 	name := st.Node.Name
 	s.mu.Lock()
 	required := s.required(st)
-	k.session, k.want = session, state.Root
+	k.session, k.made, k.want = session, st.Node.Created, state.Root
 	if err != nil {
 		state.State, state.Error, state.At = Failed, err.Error(), before.At
 		k.again = s.cfg.Now().Add(tryAgain)

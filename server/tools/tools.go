@@ -110,7 +110,8 @@ type Service struct {
 // node is what is done for one node. mu of the Service guards it.
 type node struct {
 	state   State
-	session uint64 // of the last try
+	session uint64    // of the last try
+	made    time.Time // the node that it was, of those that had its name one after another
 	want    cas.Digest
 	again   time.Time     // when a try that failed is repeated
 	busy    chan struct{} // closed when the sync that runs has ended; nil while none does

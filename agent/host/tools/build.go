@@ -76,18 +76,23 @@ const fetchedFolder = "fetched"
 // compare finds what is here already. A file that looks changed is read before it is fetched again: most were only touched.
 func (b *builder) compare() {
 	b.shared, b.here, b.fetched = make([]bool, len(b.entries)), map[cas.Digest]string{}, map[cas.Digest]int{}
+	intact := make(map[string]tree.Entry, len(b.before.entries))
 	for _, e := range b.before.entries {
-		if e.Mode.IsRegular() && b.here[e.Digest] == "" {
-			if _, ok := b.before.intact(e.Path); ok || b.reads(e) {
-				b.here[e.Digest] = filepath.Join("v", b.before.name, treeFolder, filepath.FromSlash(e.Path))
-			}
+		if !e.Mode.IsRegular() {
+			continue
 		}
+		if b.before.intact(e) {
+			intact[e.Path] = e
+		} else if b.here[e.Digest] != "" || !b.reads(e) {
+			continue
+		}
+		b.here[e.Digest] = filepath.Join("v", b.before.name, treeFolder, filepath.FromSlash(e.Path))
 	}
 	for i, e := range b.entries {
 		if !e.Mode.IsRegular() {
 			continue
 		}
-		was, ok := b.before.intact(e.Path)
+		was, ok := intact[e.Path]
 		b.shared[i] = ok && was.Digest == e.Digest && was.Mode == e.Mode && was.Time.Equal(e.Time)
 		if _, here := b.here[e.Digest]; !here && !b.shared[i] {
 			b.fetched[e.Digest]++

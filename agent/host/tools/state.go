@@ -163,13 +163,9 @@ func dress(path string, e tree.Entry) error {
 	return os.Chtimes(path, time.Time{}, e.Time)
 }
 
-// intact reports whether the entry of a path is on the disk unchanged, and with which digest.
-func (s *state) intact(path string) (tree.Entry, bool) {
-	i, ok := s.byPath[path]
-	if !ok || !s.entries[i].Mode.IsRegular() {
-		return tree.Entry{}, false
-	}
-	full := filepath.Join(s.dir, filepath.FromSlash(path))
+// intact reports whether a file of the state is on the disk unchanged.
+func (s *state) intact(e tree.Entry) bool {
+	full := filepath.Join(s.dir, filepath.FromSlash(e.Path))
 	info, err := os.Lstat(full)
-	return s.entries[i], err == nil && same(full, s.entries[i], info)
+	return err == nil && same(full, e, info)
 }

@@ -23,6 +23,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -158,7 +159,8 @@ func (t *Tools) pinned(key string) string {
 	if state == "" {
 		return ""
 	}
-	if at, ok := t.leads(t.at(key)); ok && at == state {
+	// Windows' junctions are absolute: files are not opened through them by who must stay within a folder.
+	if at, ok := t.leads(t.at(key)); ok && at == state && runtime.GOOS != "windows" {
 		return t.at(key)
 	}
 	return t.tree(state)
@@ -316,7 +318,7 @@ func (t *Tools) sync(ctx context.Context, r agent.ToolsRequest) (done agent.Tool
 	}
 	t.clear()
 	before := t.before(r.Root)
-	defer t.sweep()
+	defer func() { t.cfg.Background(t.sweep) }() // thousands of files take a while
 	defer t.take("")
 	if before.root == r.Root && before.sound(r.Keep) {
 		done.Changed = before.name != t.now()
