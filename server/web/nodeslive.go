@@ -20,6 +20,7 @@ const nodesEvery = time.Second
 type cells struct {
 	Tallies string            `json:"tallies,omitempty"`
 	Cells   map[string]string `json:"cells,omitempty"` // HTML
+	Names   []fleet.NodeName  `json:"names,omitempty"` // first, of all in their order: the page may be of a moment before
 	Again   bool              `json:"again,omitempty"`
 }
 
@@ -102,6 +103,9 @@ func (s *site) differing(shown *shownCells, p nodesPage) (cells, error) {
 	}
 	if shown.names != nil && !slices.Equal(shown.names, names) {
 		return cells{Again: true}, nil
+	}
+	if shown.names == nil {
+		c.Names = names
 	}
 	shown.names = names
 	var b bytes.Buffer

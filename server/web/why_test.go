@@ -22,8 +22,6 @@ func TestTheQueueExplainsItself(t *testing.T) {
 	has(t, "an empty queue", b.get("/queue"), "Nothing waits.")
 	f.Job("team/gpu", `node('gpu && linux') { }`)
 	f.Job("mac", `node('macos') { }`)
-	f.Build("team/gpu")
-	f.Build("mac")
 	item := func(job string, state queue.ItemState) (id queue.ItemID) {
 		t.Helper()
 		f.Await(job, func() bool {
@@ -36,7 +34,9 @@ func TestTheQueueExplainsItself(t *testing.T) {
 		})
 		return id
 	}
+	f.Build("team/gpu")
 	gpu := "/queue/" + url.PathEscape(string(item("team/gpu", queue.Waiting)))
+	f.Build("mac")
 	item("mac", queue.Waiting)
 	page := b.get("/queue")
 	has(t, "the queue", page, "2 items in the queue", "part of team/gpu #1", "part of mac #1", "<b>3</b> do not have the labels", `href="`+gpu+`"`)

@@ -7,7 +7,8 @@ export function fleet(el, { stream, keep, say }) {
   function follow() {
     stop?.();
     const cells = el.querySelector("#cells");
-    stop = cells && stream(cells.dataset.base, ({ cells: changed = {}, tallies, again }) => {
+    stop = cells && stream(cells.dataset.base, ({ cells: changed = {}, tallies, names, again }) => {
+      if (names && names.join("/") !== [...cells.children].map((c) => c.dataset.node).join("/")) again = true; // others came or went meanwhile
       if (again) { load(location.href); return "ended"; }
       for (const [name, html] of Object.entries(changed)) {
         const old = cells.querySelector(`[data-node="${CSS.escape(name)}"]`);
