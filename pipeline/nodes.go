@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/outwork-build/outwork/agent"
@@ -35,13 +34,6 @@ type nodes struct {
 	mu    sync.Mutex
 	open  map[queue.ItemID]queue.Grant // acquired and not released
 	waits map[queue.ItemID]*waiting    // in the queue; at first what was there when the run was parked
-}
-
-// waiting is an item that waits in the queue, whether its run is in memory or not.
-type waiting struct {
-	ticket Ticket
-	since  time.Time
-	said   atomic.Bool // why it waits
 }
 
 // newNodes takes over what the run's last evaluation left in the queue.
@@ -175,19 +167,11 @@ func (n *nodes) giveUp(ctx context.Context, g queue.Grant) error {
 
 // wait waits for the grant and says once why, when it takes long. What waits when the run leaves memory is kept.
 func (n *nodes) wait(ctx context.Context, w *waiting, id queue.ItemID, say func(string)) (queue.Grant, error) {
-	said := make(chan struct{})
-	timer := time.AfterFunc(w.patience(), func() {
-		defer close(said)
-		w.explain(ctx, n.u.r, id, say)
-	})
-	defer func() {
-		if !timer.Stop() {
-			<-said
-		}
-	}()
 	u, over := n.u, func() {}
 	if !w.ticket.Ready() { // what does not wait must not leave
-		over = step.Wait(ctx, step.Wake{When: func(ring func()) func() { return w.watch(u, id, say, ring) }})
+		why := &question{u: u, w: w, item: id, say: say}
+		defer why.ask(func(do func()) { do() })()
+		over = step.Wait(ctx, step.Wake{When: func(ring func()) func() { return why.watch(ring) }})
 	}
 	g, err := w.ticket.Wait(ctx)
 	over()
@@ -201,35 +185,6 @@ func (n *nodes) wait(ctx context.Context, w *waiting, id queue.ItemID, say func(
 		n.withdraw(context.WithoutCancel(ctx), w.ticket)
 	}
 	return g, err
-}
-
-// patience is how long it still waits before it says why.
-func (w *waiting) patience() time.Duration { return max(0, patience-time.Since(w.since)) }
-
-func (w *waiting) explain(ctx context.Context, r *Runner, id queue.ItemID, say func(string)) {
-	if w.said.Load() {
-		return
-	}
-	if why, err := r.c.Queue.Why(ctx, id); err == nil {
-		say(why.Summary)
-		w.said.Store(true)
-	}
-}
-
-// watch looks after an item of a parked run: it rings when the item waits no longer, and says why it waits when that takes long.
-func (w *waiting) watch(u *run, id queue.ItemID, say func(string), ring func()) (cancel func()) {
-	stop := w.ticket.AfterFunc(ring)
-	if w.said.Load() {
-		return stop
-	}
-	timer := time.AfterFunc(w.patience(), func() {
-		u.meanwhile(func() {
-			ctx, cancel := context.WithTimeout(context.Background(), closeTime)
-			defer cancel()
-			w.explain(ctx, u.r, id, say)
-		})
-	})
-	return func() { stop(); timer.Stop() }
 }
 
 // keeps reports whether an item waits in the queue.

@@ -297,31 +297,11 @@ func (r *Runner) close() {
 		c()
 	}
 	for _, u := range left {
-		u.life.Lock() // what is said for it meanwhile has been said
+		u.life.Lock()
 		u.over = true
 		u.life.Unlock()
 	}
-}
-
-// meanwhile does something for a parked run that needs its console. A run that is not parked sees to itself.
-func (u *run) meanwhile(do func()) {
-	u.speech.Lock() // one of those who speak for the run at a time, so that only its evaluation makes TryLock fail
-	defer u.speech.Unlock()
-	if !u.life.TryLock() {
-		return
-	}
-	defer u.life.Unlock()
-	if u.over {
-		return
-	}
-	out, err := u.r.c.Logs.Build(u.id)
-	if err != nil {
-		u.log.Warn("console", "err", err)
-		return
-	}
-	defer out.Release()
-	u.out.Store(out)
-	do()
+	r.asked.drop()
 }
 
 // dues are the times at which a run must be in memory. The zero value is ready.

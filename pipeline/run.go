@@ -51,8 +51,6 @@ type run struct {
 	superseded bool     // guarded by Runner.mu
 	at         position // guarded by Runner.mu
 
-	speech sync.Mutex // of meanwhile
-
 	life sync.Mutex                // held by who evaluates the run, or speaks for it; guards what follows
 	kept map[queue.ItemID]*waiting // what waited in the queue when the run was evaluated last
 	over bool                      // nobody speaks for it any more

@@ -25,6 +25,7 @@ type Runner struct {
 	bell  chan struct{} // one token: the set of waiting or running builds changed
 	news  signal.Set
 	count *metrics
+	asked errands // why items wait
 
 	mu      sync.Mutex
 	waiting []*held           // queued builds in the order they were accepted
