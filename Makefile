@@ -44,6 +44,7 @@ bench: ## the figures of docs/performance.md
 	$(GO) run ./bench/dispatch
 	$(GO) run ./bench/logs
 	$(GO) run ./bench/fleet
+	$(GO) run ./bench/graph
 
 generate: ## generated code from its sources
 	./api/proto/generate.sh

@@ -3,7 +3,8 @@
 // It makes a graph in layers: each task has a source of its own, requires some tasks of the layer before, and does next to nothing. The real
 // program builds it, started anew each time: cold, with all of it in the cache, and after a change to one source; with what the change
 // reaches ending in other bytes, and ending in the same. In the same run make does the same work without keys, cache or sandbox, and a
-// shell runs the same number of times alone. Of all figures it prints the median, the least and the most of the rounds.
+// shell runs the same number of times alone. Of all figures it prints the median, the least and the most of the rounds, and the median of the
+// CPU time that the program and all that it started took: on a machine that does other work, too, that is the one to compare.
 package main
 
 import (
@@ -86,7 +87,7 @@ type bench struct {
 	dir, cache, program string
 	box                 string
 	jobs                int
-	times               map[string][]time.Duration
+	times, cpu          map[string][]time.Duration
 	order               []string
 }
 
@@ -96,7 +97,7 @@ func run(s shape, rounds int, data, box string, jobs int) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	b := &bench{shape: s, dir: filepath.Join(dir, "ws"), cache: filepath.Join(dir, "cache"), program: filepath.Join(dir, "outwork"), box: box, jobs: jobs, times: map[string][]time.Duration{}}
+	b := &bench{shape: s, dir: filepath.Join(dir, "ws"), cache: filepath.Join(dir, "cache"), program: filepath.Join(dir, "outwork"), box: box, jobs: jobs, times: map[string][]time.Duration{}, cpu: map[string][]time.Duration{}}
 	if out, err := exec.Command("go", "build", "-o", b.program, "github.com/outwork-build/outwork/cmd/outwork").CombinedOutput(); err != nil {
 		return fmt.Errorf("%w: %s", err, out)
 	}
@@ -123,12 +124,12 @@ func (b *bench) round() error {
 	for _, step := range []struct {
 		what string
 		text string // of the first source before it; "" leaves it
-		do   func() error
+		do   func() (cpu time.Duration, err error)
 	}{
-		{fmt.Sprintf("sh -c true, %d times, one at a time", n), "", func() error { return times(n, "sh", "-c", "true") }},
+		{fmt.Sprintf("sh -c true, %d times, one at a time", n), "", func() (time.Duration, error) { return times(n, "sh", "-c", "true") }},
 		{"make, cold", "", b.make},
 		{"make, nothing to do", "", b.make},
-		{"outwork version", "", func() error { return times(1, b.program, "version") }},
+		{"outwork version", "", func() (time.Duration, error) { return times(1, b.program, "version") }},
 		{"outwork, cold", "", b.outwork},
 		{"outwork, all in the cache", "", b.outwork},
 		{"outwork, all in the cache, again", "", b.outwork},
@@ -143,51 +144,57 @@ func (b *bench) round() error {
 			}
 		}
 		began := time.Now()
-		if err := step.do(); err != nil {
+		cpu, err := step.do()
+		took := time.Since(began)
+		if err != nil {
 			return fmt.Errorf("%s: %w", step.what, err)
 		}
 		if b.times[step.what] == nil {
 			b.order = append(b.order, step.what)
 		}
-		b.times[step.what] = append(b.times[step.what], time.Since(began))
+		b.times[step.what], b.cpu[step.what] = append(b.times[step.what], took), append(b.cpu[step.what], cpu)
 	}
 	return nil
 }
 
-func times(n int, name string, args ...string) error {
+func times(n int, name string, args ...string) (cpu time.Duration, err error) {
 	for range n {
-		if err := exec.Command(name, args...).Run(); err != nil {
-			return err
+		c, err := used(exec.Command(name, args...))
+		if err != nil {
+			return 0, err
 		}
+		cpu += c
 	}
-	return nil
+	return cpu, nil
 }
 
-func (b *bench) make() error {
-	return said(exec.Command("make", "-s", "-C", b.dir, fmt.Sprintf("-j%d", b.jobs), "all"))
+func (b *bench) make() (time.Duration, error) {
+	return used(exec.Command("make", "-s", "-C", b.dir, fmt.Sprintf("-j%d", b.jobs), "all"))
 }
 
-func (b *bench) outwork() error {
+func (b *bench) outwork() (time.Duration, error) {
 	args := []string{"build", "all", "-C", b.dir, "--cache", b.cache, "--jobs", fmt.Sprint(b.jobs)}
 	if b.box != "" {
 		args = append(args, "--sandbox", b.box)
 	}
-	return said(exec.Command(b.program, args...))
+	return used(exec.Command(b.program, args...))
 }
 
-func said(cmd *exec.Cmd) error {
+// used runs a program and returns the CPU time that it and its children took.
+func used(cmd *exec.Cmd) (time.Duration, error) {
 	out, err := cmd.CombinedOutput()
 	if err != nil {
-		return fmt.Errorf("%w: %s", err, out)
+		return 0, fmt.Errorf("%w: %s", err, out)
 	}
-	return nil
+	return cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime(), nil
 }
 
 func (b *bench) print() {
 	fmt.Printf("%d tasks in %d layers, each requires %d; %d at once\n\n", b.layers*b.width, b.layers, b.requires, b.jobs)
 	for _, what := range b.order {
 		t := slices.Sorted(slices.Values(b.times[what]))
-		fmt.Printf("%-48s %8.1f ms  (%.1f to %.1f)\n", what, ms(t[len(t)/2]), ms(t[0]), ms(t[len(t)-1]))
+		c := slices.Sorted(slices.Values(b.cpu[what]))
+		fmt.Printf("%-42s %8.1f ms (%.1f to %.1f), CPU %.1f ms\n", what, ms(t[len(t)/2]), ms(t[0]), ms(t[len(t)-1]), ms(c[len(c)/2]))
 	}
 }
 
