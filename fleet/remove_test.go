@@ -17,22 +17,22 @@ import (
 // remover is a launcher that leaves something on its machines.
 type remover struct {
 	*launcher
-	ended   chan string // what is removed, and when its launches had ended
-	err     error
+	ended   chan string // what is removed, and how many of its launches run
+	away    error       // what removing fails with; guarded by mu
 	hanging bool
 }
 
 func (r *remover) Remove(ctx context.Context, n fleet.Node, log io.Writer) error {
 	r.mu.Lock()
-	running := r.running[n.Name]
+	running, err := r.running[n.Name], r.away
 	r.mu.Unlock()
 	fmt.Fprintln(log, "removing")
 	if r.hanging {
 		<-ctx.Done()
-		r.err = ctx.Err()
+		err = ctx.Err()
 	}
 	r.ended <- fmt.Sprintf("%s of %s, %d launches run", n.Name, n.RemoteRoot, running)
-	return r.err
+	return err
 }
 
 var leaves = fleet.LauncherSpec{Kind: "leaves"}
@@ -62,7 +62,9 @@ func TestRemovedFromTheMachine(t *testing.T) {
 		if got := <-r.ended; got != "a of /a, 0 launches run" || len(r.ended) != 0 {
 			t.Errorf("removed: %s", got)
 		}
-		r.err = errors.New("it is away")
+		r.mu.Lock()
+		r.away = errors.New("it is away")
+		r.mu.Unlock()
 		w.put(fleet.Node{Name: "b", Launcher: leaves, Executors: 1})
 		w.ok(w.Remove(w.Context(), "b"))
 		got := <-r.ended
