@@ -3,6 +3,7 @@ package local
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"sync"
 
@@ -68,10 +69,13 @@ func (s *staged) Get(ctx context.Context, d cas.Digest, offset int64) (io.ReadCl
 	s.mu.Lock()
 	b, waits := s.blobs[d]
 	s.mu.Unlock()
-	if waits && offset >= 0 && offset <= d.Size {
-		return io.NopCloser(bytes.NewReader(b[offset:])), nil
+	if !waits {
+		return s.Store.Get(ctx, d, offset)
 	}
-	return s.Store.Get(ctx, d, offset)
+	if offset < 0 || offset > d.Size {
+		return nil, fmt.Errorf("get %s from %d: %w", d, offset, cas.ErrRange)
+	}
+	return io.NopCloser(bytes.NewReader(b[offset:])), nil
 }
 
 // commit puts what waits.
