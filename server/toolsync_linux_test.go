@@ -2,7 +2,6 @@ package server_test
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -304,45 +303,24 @@ func TestAgentKilledInASync(t *testing.T) {
 	from := t.TempDir()
 	put(t, filepath.Join(from, "old"), "old", 0o644)
 	f := toolFarm(t, "version: 1\ntools: [{from: "+from+"}]\n", "")
-	n := synced(f, "n1", whole)
-	own := filepath.Join(n.Agent.Root, ".outwork/tools")
-	fill(t, from, 2_000)
-	watch, err := unix.InotifyInit1(unix.IN_CLOEXEC)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer unix.Close(watch)
-	if _, err := unix.InotifyAddWatch(watch, own, unix.IN_CREATE); err != nil {
-		t.Fatal(err)
-	}
-	ended := make(chan error, 1)
-	ctx, cancel := context.WithTimeout(context.Background(), servertest.Patience)
-	defer cancel()
-	go func() {
-		rs, err := f.Client.SyncTools(ctx, api.ToolsSync{})
-		if err == nil && rs[0].Tools.State != "failed" {
-			err = fmt.Errorf("the sync of a killed agent: %+v", rs[0].Tools)
+	own, files, n := "", 1, api.Node{}
+	for caught := false; !caught; files += 2_000 {
+		if files > 10_000 {
+			t.Fatal("every sync was over before its agent was killed")
 		}
-		ended <- err
-	}()
-	for buf, seen := make([]byte, 64<<10), false; !seen; {
-		k, err := unix.Read(watch, buf)
-		if err != nil && !errors.Is(err, unix.EINTR) {
-			t.Fatal(err)
-		}
-		seen = bytes.Contains(buf[:max(k, 0)], []byte("fetched"))
-	}
-	if err := syscall.Kill(n.Agent.PID, syscall.SIGKILL); err != nil {
-		t.Fatal(err)
-	}
-	if err := <-ended; err != nil {
-		t.Error(err)
+		n = synced(f, "n1", func(t api.NodeTools) bool { return whole(t) && t.Files == files })
+		own = filepath.Join(n.Agent.Root, ".outwork/tools")
+		fill(t, filepath.Join(from, fmt.Sprint("more", files)), 2_000)
+		caught = killInASync(f, n, own)
+		f.Await("the next session", func() bool {
+			st, _ := f.Roster().Node("n1")
+			return st.Session > n.Session && st.State == "online"
+		})
 	}
 	if text, err := os.ReadFile(filepath.Join(n.ToolSync.Path, "old")); string(text) != "old" {
 		t.Errorf("%q %v", text, err)
 	}
-	f.Await("the next session", func() bool { st, _ := f.Roster().Node("n1"); return st.Session > n.Session && st.State == "online" })
-	after := synced(f, "n1", func(t api.NodeTools) bool { return whole(t) && t.Files == 2001 })
+	after := synced(f, "n1", func(t api.NodeTools) bool { return whole(t) && t.Files == files })
 	if d := differences(t, from, after.ToolSync.Path); d != "" {
 		t.Errorf("rsync finds:\n%.2000s", d)
 	}
@@ -350,6 +328,38 @@ func TestAgentKilledInASync(t *testing.T) {
 	if _, gone := os.Stat(filepath.Join(own, "fetched")); err != nil || len(parts) != 0 || !errors.Is(gone, fs.ErrNotExist) {
 		t.Errorf("left over: %v %v %v", parts, err, gone)
 	}
+}
+
+// killInASync has a node synced and kills its agent when that has begun to fetch. It reports whether the sync was not over by then.
+func killInASync(f *servertest.Farm, n api.Node, own string) bool {
+	f.T.Helper()
+	watch, err := unix.InotifyInit1(unix.IN_CLOEXEC)
+	if err != nil {
+		f.T.Fatal(err)
+	}
+	defer unix.Close(watch)
+	if _, err := unix.InotifyAddWatch(watch, own, unix.IN_CREATE); err != nil {
+		f.T.Fatal(err)
+	}
+	ended, ctx := make(chan bool, 1), f.Context()
+	go func() {
+		rs, err := f.Client.SyncTools(ctx, api.ToolsSync{})
+		if err != nil {
+			f.T.Error(err)
+		}
+		ended <- err != nil || rs[0].Tools.State == "failed"
+	}()
+	for buf, seen := make([]byte, 64<<10), false; !seen; {
+		k, err := unix.Read(watch, buf)
+		if err != nil && !errors.Is(err, unix.EINTR) {
+			f.T.Fatal(err)
+		}
+		seen = bytes.Contains(buf[:max(k, 0)], []byte("fetched"))
+	}
+	if err := syscall.Kill(n.Agent.PID, syscall.SIGKILL); err != nil {
+		f.T.Fatal(err)
+	}
+	return <-ended
 }
 
 // S1-59: several nodes at once, and a folder that people fill themselves is left alone.
