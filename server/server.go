@@ -76,6 +76,10 @@ type Config struct {
 
 	Monitors map[string]fleet.Limit // of all nodes, by the monitor's name; what is missing has the monitor's defaults
 
+	// CacheListen is the address of a port for clients of the cache besides, gRPC (Bazel and its kin) and HTTP; "" has none, port 0 takes any.
+	CacheListen    string
+	CacheAnonymous string // what callers without a login may do with the cache: "" nothing, "read", or "write", which is everything
+
 	CacheBytes int64         // disk space of stashes, artifacts and other blobs; 0 is 20 GiB
 	LeaseTTL   time.Duration // see queue.Config; 0 is 30 s
 	LeaseGrace time.Duration // 0 is 15 s; less than 6 s is refused
@@ -100,6 +104,7 @@ type Server struct {
 	log      *slog.Logger
 	listener net.Listener
 	agents   agentPort
+	cache    cachePort
 	handler  http.Handler
 	parts    lifecycle.Group
 	password string
@@ -220,7 +225,11 @@ func (s *Server) build(registry prometheus.Registerer) (err error) {
 	if s.tools, err = tools.New(tools.Config{Own: c.Data, Cache: filepath.Join(c.Data, "tools-read.json"), Now: c.Now, Log: c.Log.With("room", "tools"), Registry: registry}); err != nil {
 		return err
 	}
+	if err := s.openCache(registry); err != nil {
+		return err
+	}
 	blobs := reapi.New(reapi.Config{Store: s.tools.Store(s.blobs)})
+	s.cache.faces = append(s.cache.faces, blobs)
 	connect := func(ctx context.Context, link wire.Link, n fleet.Node) (fleet.Conn, error) {
 		conn, err := remote.Connect(ctx, link, remote.Options{Name: "controller", Version: version.String(), Heartbeat: c.Heartbeat,
 			Register: func(r grpc.ServiceRegistrar) { blobs.Register(r) }, Logger: c.Log.With("room", "wire", "node", n.Name)})
@@ -303,6 +312,9 @@ func (s *Server) front(registry *prometheus.Registry) error {
 	if err != nil {
 		return err
 	}
+	for _, path := range []string{"/cas/", "/ac/", "/raw/", "/v8/artifacts/"} {
+		mux.Handle(path, s.cacheHTTP())
+	}
 	s.agents.route(mux)
 	s.handOut(mux)
 	known := jenkins.New(mux, jenkins.Config{Auth: s.auth, Builds: t.Builds, Details: t.Builds, Runner: s.runner, Logs: s.logs, Queue: s.queue, Fleet: s.roster,
@@ -378,6 +390,9 @@ func (s *Server) Run(ctx context.Context) error {
 	if s.agents.listener != nil {
 		s.parts.Add("agents", s.knowing(func(ctx context.Context) error { return s.agents.server.Serve(ctx, s.agents.listener) }))
 	}
+	if s.cache.listener != nil {
+		s.parts.Add("cache", s.serveCache)
+	}
 	s.parts.Add("http", s.knowing(func(ctx context.Context) error { return serveHTTP(ctx, s.listener, s.handler, s.cfg.TLS, s.log) }))
 	return s.parts.Run(ctx)
 }
@@ -405,6 +420,7 @@ func (s *Server) Close() {
 	if s.agents.listener != nil {
 		s.agents.listener.Close()
 	}
+	s.cache.close()
 	if s.logs != nil {
 		if err := s.logs.Close(); err != nil {
 			s.log.Warn("close the logs", "error", err)

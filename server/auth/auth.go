@@ -25,10 +25,22 @@ const (
 	Read  Scope = "read"  // see jobs, builds, logs, nodes, the queue
 	Write Scope = "write" // make jobs, start and abort builds
 	Admin Scope = "admin" // nodes, users, join tokens, backups
+
+	CacheRead  Scope = "cache-read"  // the part of Read that is the cache
+	CacheWrite Scope = "cache-write" // the part of Write that is the cache
 )
 
 // Roles of users and what each may do at most.
 var roles = map[string][]Scope{"admin": {Admin, Write, Read}, "user": {Write, Read}, "viewer": {Read}}
+
+// within are scopes that are a part of another: who has that one has them.
+var within = map[Scope]Scope{CacheRead: Read, CacheWrite: Write}
+
+// covers reports whether scopes let their holder do what s is.
+func covers(scopes []Scope, s Scope) bool {
+	whole, part := within[s]
+	return slices.Contains(scopes, s) || part && slices.Contains(scopes, whole)
+}
 
 // prefixes make a leaked secret recognisable, and say its kind before anything is looked up.
 var prefixes = map[TokenKind]string{API: "owt_", Session: "ows_", Agent: "owa_", Join: "owj_"}
@@ -42,7 +54,7 @@ type Identity struct {
 }
 
 // May reports whether the identity has a scope.
-func (i Identity) May(s Scope) bool { return slices.Contains(i.Scopes, s) }
+func (i Identity) May(s Scope) bool { return covers(i.Scopes, s) }
 
 // Known reports whether this is anybody.
 func (i Identity) Known() bool { return i.Token.ID != "" }

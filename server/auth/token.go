@@ -46,8 +46,8 @@ func (a *Authority) CreateToken(ctx context.Context, owner Identity, name string
 		scopes = slices.DeleteFunc([]string{"read", "write"}, func(s string) bool { return !owner.May(Scope(s)) })
 	}
 	for _, s := range scopes {
-		if s != string(Admin) && s != string(Write) && s != string(Read) {
-			return "", Token{}, fault.New(fault.Invalid, "scope %q: expected admin, write or read", s)
+		if !covers(roles["admin"], Scope(s)) {
+			return "", Token{}, fault.New(fault.Invalid, "scope %q: expected admin, write, read, cache-write or cache-read", s)
 		}
 		if !owner.May(Scope(s)) {
 			return "", Token{}, fault.New(fault.Denied, "scope %q: you do not have it yourself", s)
@@ -117,7 +117,7 @@ func (a *Authority) Authenticate(ctx context.Context, plain string) (Identity, e
 		}
 		id.User = u.Name
 		for _, s := range t.Scopes { // never more than the role has now
-			if slices.Contains(roles[u.Role], Scope(s)) {
+			if covers(roles[u.Role], Scope(s)) {
 				id.Scopes = append(id.Scopes, Scope(s))
 			}
 		}
