@@ -6,6 +6,7 @@ import (
 	"path"
 
 	"github.com/outwork-build/outwork/cas"
+	"github.com/outwork-build/outwork/cas/action"
 	"github.com/outwork-build/outwork/task/graph"
 )
 
@@ -96,7 +97,7 @@ func (w *walk) makeUnknown(it *item) (err error) {
 func (b *Builder) Forget(ctx context.Context, keep func(id string) bool) (int, error) {
 	keys := b.history.forget(keep)
 	for _, key := range keys {
-		if err := b.cfg.Actions.DeleteAction(ctx, cas.ActionKey{Key: key}); err != nil {
+		if err := b.cfg.Actions.DeleteAction(ctx, action.Key("", key)); err != nil {
 			return 0, fmt.Errorf("forget a result: %w", err)
 		}
 	}

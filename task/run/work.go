@@ -10,9 +10,9 @@ import (
 
 	repb "github.com/bazelbuild/remote-apis/build/bazel/remote/execution/v2"
 	"golang.org/x/sync/errgroup"
-	"google.golang.org/protobuf/proto"
 
 	"github.com/outwork-build/outwork/cas"
+	"github.com/outwork-build/outwork/cas/action"
 	"github.com/outwork-build/outwork/cas/tree"
 	"github.com/outwork-build/outwork/internal/fault"
 	"github.com/outwork-build/outwork/task"
@@ -71,32 +71,23 @@ func (w *walk) prepare(ctx context.Context, it *item) (Result, error) {
 
 // fetch gets the result of an action that ended well and whose outputs are all there; nil if there is none.
 func (b *Builder) fetch(ctx context.Context, key cas.Digest) (*repb.ActionResult, []tree.Entry, error) {
-	raw, err := b.cfg.Actions.GetAction(ctx, actionKey(key))
-	if errors.Is(err, cas.ErrNotFound) {
+	result, err := b.actionCache().Get(ctx, action.Key("", key.Hash))
+	if lost(err) || fault.Is(err, fault.Invalid) || err == nil && result.ExitCode != 0 {
 		return nil, nil, nil
 	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("ask the cache: %w", err)
 	}
-	result := new(repb.ActionResult)
-	if proto.Unmarshal(raw, result) != nil || result.ExitCode != 0 {
-		return nil, nil, nil
-	}
 	entries, err := b.outputs(ctx, result)
 	if lost(err) || fault.Is(err, fault.Invalid) {
 		return nil, nil, nil
 	}
-	if err != nil {
-		return nil, nil, err
-	}
-	complete, err := b.complete(ctx, entries)
-	if err != nil || !complete {
-		return nil, nil, err
-	}
-	return result, entries, nil
+	return result, entries, err
 }
 
-func actionKey(d cas.Digest) cas.ActionKey { return cas.ActionKey{Key: d.Hash} }
+func (b *Builder) actionCache() action.Cache {
+	return action.Cache{Store: b.cfg.Store, Actions: b.cfg.Actions}
+}
 
 // maxTree is the most bytes of a Tree message.
 const maxTree = 256 << 20
@@ -273,11 +264,7 @@ func (w *walk) keep(ctx context.Context, it *item, result *repb.ActionResult, en
 	})
 	if it.node.Task.Cacheable {
 		g.Go(func() error {
-			raw, err := proto.MarshalOptions{Deterministic: true}.Marshal(result)
-			if err == nil {
-				err = w.cfg.Actions.PutAction(ctx, actionKey(it.action.Digest), raw)
-			}
-			if err != nil {
+			if err := w.actionCache().Put(ctx, action.Key("", it.action.Digest.Hash), result); err != nil {
 				return fmt.Errorf("keep result: %w", err)
 			}
 			return nil
