@@ -82,3 +82,20 @@ func TestWords(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// Links of a page that a proxy shows below a path lead below it, those of buttons too; what came from people is left alone.
+func TestLinksBelowAPath(t *testing.T) {
+	s := &site{Config: Config{URL: func() string { return "https://ci.example.org/ow" }}}
+	for in, want := range map[string]string{
+		`<button formaction="/nodes/a/drain">`:         `<button formaction="/ow/nodes/a/drain">`,
+		`<form action="/new-node"><a href="/queue/x">`: `<form action="/ow/new-node"><a href="/ow/queue/x">`,
+		`<ul data-base="/nodes-live?q=a">`:             `<ul data-base="/ow/nodes-live?q=a">`,
+		`<a href="?sort=state">`:                       `<a href="?sort=state">`,
+		`<a href="//elsewhere">`:                       `<a href="//elsewhere">`,
+		`<input value="/opt/jdk">`:                     `<input value="/opt/jdk">`,
+	} {
+		if got := string(s.below([]byte(in))); got != want {
+			t.Errorf("%s became %s", in, got)
+		}
+	}
+}
