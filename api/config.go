@@ -15,7 +15,7 @@ type ConfigPlan struct {
 
 // ConfigChange is one thing that is made, changed or taken away.
 type ConfigChange struct {
-	Kind   string        `json:"kind" enum:"node,job,user,farm,notify"`
+	Kind   string        `json:"kind" enum:"node,job,user,farm,scheduling,notify,tools"`
 	Name   string        `json:"name,omitempty"`
 	Action string        `json:"action" enum:"create,change,delete,disable"`
 	Note   string        `json:"note,omitempty" doc:"Why it is this action, where that is not plain."`

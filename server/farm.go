@@ -36,7 +36,7 @@ func (s *Server) configure(kinds config.Kinds, l *limits, registry prometheus.Re
 		return err
 	}
 	s.config, err = config.New(config.Config{Dir: filepath.Join(c.Data, "config"), File: c.ConfigFile, Kinds: kinds, Nodes: s.roster, Users: s.auth, Jobs: t.Builds,
-		Secrets: secrets, Notify: s.notifier.Set, Tools: s.mirror, Now: c.Now, Log: c.Log.With("room", "config"),
+		Secrets: secrets, Notify: s.notifier.Set, Tools: s.mirror, Scheduling: s.schedule, Now: c.Now, Log: c.Log.With("room", "config"),
 		Limits: func(farm map[string]fleet.Limit) {
 			if farm == nil {
 				farm = c.Monitors

@@ -17,6 +17,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -125,6 +126,9 @@ type Server struct {
 	tools    *tools.Service
 
 	launchers []string // kinds of them, by name
+
+	policy   atomic.Pointer[queue.Policy] // how work is given to nodes
+	policies chan struct{}                // holds a token when the queue is to hear of it
 }
 
 func (c *Config) defaults() error {
@@ -167,7 +171,7 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 	if err := cfg.defaults(); err != nil {
 		return nil, err
 	}
-	s := &Server{cfg: cfg, log: cfg.Log}
+	s := &Server{cfg: cfg, log: cfg.Log, policies: make(chan struct{}, 1)}
 	defer func() {
 		if err != nil {
 			s.Close()
@@ -308,7 +312,7 @@ func (s *Server) front(registry *prometheus.Registry) error {
 		Check: s.check, Backup: s.backup, Configuration: s.config, Tools: s.tools, Connect: s.connect, Refused: s.refused, Changes: watch, URL: url, Join: s.JoinCommand, Protocol: wire.Protocol, Now: c.Now, Log: c.Log.With("room", "rest")})
 	err := web.New(mux, web.Config{Auth: s.auth, Builds: t.Builds, Details: t.Builds, Runner: s.runner, Logs: s.logs, Queue: s.queue, Fleet: s.roster,
 		Changes: watch, URL: url, Secure: strings.HasPrefix(s.cfg.URL, "https://"), Launchers: s.launchers, Owner: s.owner, Join: s.JoinCommand,
-		Allow: func(n fleet.NodeName) []string { return c.Scheduling.Allow[n] }, Now: c.Now, Log: c.Log.With("room", "web")})
+		Allow: func(n fleet.NodeName) []string { return s.policy.Load().Allow[n] }, Now: c.Now, Log: c.Log.With("room", "web")})
 	if err != nil {
 		return err
 	}
@@ -385,6 +389,7 @@ func (s *Server) Run(ctx context.Context) error {
 	s.parts.Add("queue", s.queue.Run)
 	s.parts.Add("nodes", s.nodes)
 	s.parts.Add("pipeline", s.runner.Run)
+	s.parts.Add("scheduling", s.scheduling)
 	s.parts.Add("notify", s.notifier.Run)
 	s.parts.Add("tools", s.tools.Run)
 	if s.agents.listener != nil {

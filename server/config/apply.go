@@ -89,7 +89,7 @@ func (m *Manager) plan(ctx context.Context, d Document) (p planned, err error) {
 	_, wanted := d.items()
 	_, have := now.items()
 	for k := range wanted {
-		if k.name == "" && (k.kind == "farm" || k.kind == "notify" || k.kind == "tools") {
+		if k.name == "" && (k.kind == "farm" || k.kind == "scheduling" || k.kind == "notify" || k.kind == "tools") {
 			continue
 		}
 		id := k.kind + "/" + k.name

@@ -11,6 +11,7 @@ package config
 import (
 	"github.com/outwork-build/outwork/build"
 	"github.com/outwork-build/outwork/fleet"
+	"github.com/outwork-build/outwork/queue"
 	"github.com/outwork-build/outwork/secret"
 	"github.com/outwork-build/outwork/server/notify"
 	"github.com/outwork-build/outwork/server/tools"
@@ -35,6 +36,8 @@ type Document struct {
 // Farm holds for the whole farm.
 type Farm struct {
 	Monitors map[string]fleet.Limit `json:"monitors,omitempty"` // what differs from the monitors' own limits
+	// Scheduling is how work is given to nodes; nil leaves that to the controller's own settings.
+	Scheduling *queue.Policy `json:"scheduling,omitempty"`
 }
 
 // Job is a job as configured. What its Jenkinsfile declares (parameters, triggers) is not repeated here.

@@ -199,6 +199,7 @@ func each[T any](list []T, of func(T) tree) (out []any) {
 func (d Document) Write() string {
 	t := tree{{"version", Version}}
 	t.put("farm", ofFarm(d.Farm))
+	t.put("scheduling", ofScheduling(d.Farm.Scheduling))
 	t.put("notify", ofNotify(d.Notify))
 	t.put("tools", each(d.Tools, ofTools))
 	t.put("nodes", each(d.Nodes, ofNode))

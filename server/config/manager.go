@@ -17,6 +17,7 @@ import (
 	"github.com/outwork-build/outwork/build"
 	"github.com/outwork-build/outwork/fleet"
 	"github.com/outwork-build/outwork/internal/fault"
+	"github.com/outwork-build/outwork/queue"
 	"github.com/outwork-build/outwork/secret"
 	"github.com/outwork-build/outwork/server/auth"
 	"github.com/outwork-build/outwork/server/notify"
@@ -58,10 +59,12 @@ type Config struct {
 	Jobs    Jobs
 	Secrets secret.Source
 	Limits  func(map[string]fleet.Limit) // takes the farm's limits, at New and at each Apply
-	Notify  func(notify.Settings)        // takes the notifications
-	Tools   func([]tools.Entry)          // takes what is mirrored to the nodes
-	Now     func() time.Time
-	Log     *slog.Logger
+	// Scheduling takes how work is given to nodes, likewise; nil leaves it to the controller. It must not wait for the queue.
+	Scheduling func(*queue.Policy)
+	Notify     func(notify.Settings) // takes the notifications
+	Tools      func([]tools.Entry)   // takes what is mirrored to the nodes
+	Now        func() time.Time
+	Log        *slog.Logger
 }
 
 // Manager makes a farm like a file. Its methods may be called concurrently; one Apply runs at a time.
@@ -100,6 +103,9 @@ func New(cfg Config) (*Manager, error) {
 	}
 	if cfg.Limits == nil {
 		cfg.Limits = func(map[string]fleet.Limit) {}
+	}
+	if cfg.Scheduling == nil {
+		cfg.Scheduling = func(*queue.Policy) {}
 	}
 	if cfg.Notify == nil {
 		cfg.Notify = func(notify.Settings) {}
@@ -144,6 +150,7 @@ func (m *Manager) use(s state) {
 	m.owned = maps.Clone(s.Managed)
 	m.brief.Unlock()
 	m.cfg.Limits(s.Farm.Monitors)
+	m.cfg.Scheduling(s.Farm.Scheduling)
 	m.cfg.Notify(s.Notify)
 	m.cfg.Tools(s.Tools)
 }

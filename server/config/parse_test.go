@@ -10,6 +10,7 @@ import (
 	"github.com/outwork-build/outwork/build"
 	"github.com/outwork-build/outwork/fleet"
 	"github.com/outwork-build/outwork/internal/fault"
+	"github.com/outwork-build/outwork/queue"
 	"github.com/outwork-build/outwork/secret"
 	"github.com/outwork-build/outwork/server/notify"
 )
@@ -138,6 +139,8 @@ func anyDocument(t *rapid.T) Document {
 		limits["clock"] = fleet.Limit{Bad: rapid.Int64Range(0, 1<<30).Draw(t, "clock")}
 	}
 	d.Farm.Monitors = limits
+	d.Farm.Scheduling = rapid.SampledFrom([]*queue.Policy{nil, {Pack: true, Long: 90 * time.Second}, {Weights: queue.Weights{Last: -1, Free: 0.25}, Limits: map[string]int{"a && b": 0, "licence": 3},
+		Allow: map[fleet.NodeName][]string{"x": {"team/**", "a b"}}}}).Draw(t, "scheduling")
 	for _, name := range rapid.SliceOfNDistinct(rapid.StringMatching(`[a-z0-9][a-z0-9 .é-]{0,8}[a-z0-9]`), 0, 4, rapid.ID).Draw(t, "nodes") {
 		n := fleet.Node{Name: fleet.NodeName(name), Executors: rapid.IntRange(0, 9).Draw(t, "executors"), Mode: rapid.SampledFrom([]fleet.Mode{fleet.Normal, fleet.Exclusive}).Draw(t, "mode"),
 			Description: rapid.OneOf(rapid.Just(""), anyText()).Draw(t, "description"), RemoteRoot: rapid.OneOf(rapid.Just(""), anyText()).Draw(t, "root"), Env: words(t, "env"), Tools: words(t, "tools"),

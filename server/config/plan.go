@@ -24,6 +24,7 @@ func (d Document) items() (keys []key, all map[key]tree) {
 		all[k] = t
 	}
 	add(key{"farm", ""}, ofFarm(d.Farm))
+	add(key{"scheduling", ""}, ofScheduling(d.Farm.Scheduling))
 	add(key{"notify", ""}, ofNotify(d.Notify))
 	add(key{"tools", ""}, tree{{"tools", each(d.Tools, ofTools)}})
 	for _, n := range d.Nodes {

@@ -45,6 +45,7 @@ func (r *reader) document(d *Document, body ast.Node) {
 				field{"executors", r.number(&builtIn)},
 				field{"monitors", r.limits(&d.Farm.Monitors, nil)})
 		}},
+		field{"scheduling", r.scheduling(&d.Farm.Scheduling)},
 		field{"notify", func(n ast.Node, path string) { r.notify(&d.Notify, n, path) }},
 		field{"tools", func(n ast.Node, path string) {
 			r.list(n, path, func(n ast.Node, path string) { d.Tools = append(d.Tools, r.tools(n, path)) })
