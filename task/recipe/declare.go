@@ -33,7 +33,7 @@ var attributes = []struct{ name, doc string }{
 	{"env", "environment variables of the commands"},
 	{"labels", "what the machine must be: `[\"os=linux\", \"gpu\"]`; they are platform properties"},
 	{"resources", "what it takes of the machine: `{\"cpu\": 2, \"memory\": \"2G\", \"gpu\": 1}`; no part of the key"},
-	{"timeout", "how long it may take: `\"90s\"`, `\"10m\"`, `\"2h\"`"},
+	{"timeout", "how long it may take: `\"90s\"`, `\"10m\"`, `\"2h\"`; part of the key; an hour here when it is not said"},
 	{"run", "shell commands, one after the other until one fails"},
 	{"publish", "what becomes the artifact: patterns, or `{\"lib/\": \"build/*.a\", \"bin/tool\": \"build/main\"}`; without it what stands in `$OUTWORK_OUT`"},
 	{"exports", "what tasks that require it receive: `{\"env\": {…}, \"path\": [\"bin\"], \"include\": [\"include\"], \"lib\": [\"lib\"]}`; `$ARTIFACT` in env is the artifact's folder"},

@@ -194,11 +194,11 @@ func (w *walk) once(ctx context.Context, it *item) (Result, error) {
 	if err := w.upload(ctx, it); err != nil {
 		return r, err
 	}
-	absent, err := w.cfg.Workspace.Absent(it.in.Sources)
-	if err != nil {
-		return r, err
-	}
 	if w.cfg.Strict {
+		absent, err := w.cfg.Workspace.Absent(it.in.Sources)
+		if err != nil {
+			return r, err
+		}
 		for _, p := range absent {
 			request.Absent = append(request.Absent, "ws/"+p)
 		}
@@ -219,7 +219,8 @@ func (w *walk) once(ctx context.Context, it *item) (Result, error) {
 		return r, err
 	}
 	if r.State == Failed {
-		if missed := mentioned(end.String(), it.node.Task.Dir, absent); len(missed) > 0 {
+		absent, err := w.cfg.Workspace.Absent(it.in.Sources)
+		if missed := mentioned(end.String(), it.node.Task.Dir, absent); err == nil && len(missed) > 0 {
 			r.Error += hint(missed)
 		}
 	}

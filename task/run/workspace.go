@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"slices"
 	"strings"
@@ -93,26 +94,33 @@ func (w *Workspace) walk(dir string) ([]string, error) {
 	return files, err
 }
 
+// staged is what git writes before a file that it knows: its mode, its hash, and which side of a conflict it is.
+var staged = regexp.MustCompile(`^[0-7]{6} [0-9a-f]{40,64} [0-3]\t`)
+
 // listGit lists the files that git knows or would add. Where there is no git checkout that is all of them.
 func (w *Workspace) listGit() ([]string, error) {
 	if !inCheckout(w.dir) {
 		return w.all()
 	}
-	cmd := exec.Command("git", "-C", w.dir, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
+	cmd := exec.Command("git", "-C", w.dir, "ls-files", "-z", "--stage", "--cached", "--others", "--exclude-standard")
 	var out, said bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &said
 	if err := cmd.Run(); err != nil {
 		return nil, fault.New(fault.Unavailable, "ask git for the files of %s: %w: %s", w.dir, err, strings.TrimSpace(said.String()))
 	}
 	var files []string
-	for p := range strings.SplitSeq(strings.TrimSuffix(out.String(), "\x00"), "\x00") {
-		if inside, ok := strings.CutSuffix(p, "/"); ok { // a checkout within the checkout
+	for line := range strings.SplitSeq(strings.TrimSuffix(out.String(), "\x00"), "\x00") {
+		p := staged.ReplaceAllString(line, "")
+		inside, other := strings.CutSuffix(p, "/")
+		switch {
+		case p == "":
+		case other || p != line && strings.HasPrefix(line, "160000 "): // a checkout within the checkout, or a submodule
 			more, err := w.walk(inside)
-			if err != nil {
+			if err != nil && !errors.Is(err, fs.ErrNotExist) {
 				return nil, err
 			}
 			files = append(files, more...)
-		} else if p != "" {
+		default:
 			files = append(files, p)
 		}
 	}

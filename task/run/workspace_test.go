@@ -128,6 +128,8 @@ func TestGitSaysWhatSourcesAre(t *testing.T) {
 	git(t, w.dir, "add", "a.c", "gone.c", ".gitignore")
 	git(t, w.dir, "-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "-q", "-m", "x")
 	w.remove("gone.c")
+	w.write("sub/s.c", "s")
+	git(t, w.dir, "update-index", "--add", "--cacheinfo", "160000,"+strings.Repeat("1", 40)+",sub") // as a submodule stands there
 	ws, err := run.OpenWorkspace(w.dir, "")
 	if err != nil {
 		t.Fatal(err)
@@ -137,8 +139,8 @@ func TestGitSaysWhatSourcesAre(t *testing.T) {
 		glob recipe.Glob
 		want string
 	}{
-		{recipe.Glob{Include: []string{"**/*.[co]"}}, "a.c new.c"},
-		{recipe.Glob{Include: []string{"**/*.[co]"}, Ignored: true}, "a.c a.o build/b.c new.c"},
+		{recipe.Glob{Include: []string{"**/*.[co]"}}, "a.c new.c sub/s.c"},
+		{recipe.Glob{Include: []string{"**/*.[co]"}, Ignored: true}, "a.c a.o build/b.c new.c sub/s.c"},
 		{recipe.Glob{Include: []string{"a.o"}}, "a.o"}, // it is named
 		{recipe.Glob{Include: []string{"build"}}, "git ignores what it would name, glob(…, ignored = True) takes it"},
 	} {
