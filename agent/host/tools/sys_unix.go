@@ -26,6 +26,10 @@ func point(link, target string) error {
 	return os.Rename(next, link)
 }
 
+// follow says where a link of point leads; unlink removes it.
+func follow(link string) (string, error) { return os.Readlink(link) }
+func unlink(link string) error           { return os.Remove(link) }
+
 // touchLink sets the time of a link itself.
 func touchLink(path string, t time.Time) error {
 	at := unix.NsecToTimespec(t.UnixNano())

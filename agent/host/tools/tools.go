@@ -72,19 +72,22 @@ func Open(cfg Config) *Tools {
 		cfg.Log.Warn("cannot tell which tools the open leases have", "error", err)
 	}
 	for _, l := range links {
-		if state, ok := t.leads(t.at(l.Name())); ok {
-			t.pins[l.Name()] = state
+		key := strings.TrimSuffix(l.Name(), besideSuffix)
+		if state, ok := t.leads(t.at(key)); ok {
+			t.pins[key] = state
 		}
 	}
 	return t
 }
 
 const (
-	partSuffix  = ".part"
-	oldSuffix   = ".old"
-	rootFile    = "root"
-	entriesFile = "entries"
-	treeFolder  = "tree"
+	partSuffix = ".part"
+	oldSuffix  = ".old"
+	// besideSuffix ends the name of a file beside a link that says where it leads, on systems that may not have made it.
+	besideSuffix = ".leads"
+	rootFile     = "root"
+	entriesFile  = "entries"
+	treeFolder   = "tree"
 )
 
 func (t *Tools) states(elem ...string) string {
@@ -100,7 +103,7 @@ func (t *Tools) tree(state string) string { return t.states(state, treeFolder) }
 
 // leads returns the state that a link of ours leads to, when that is there.
 func (t *Tools) leads(link string) (state string, ok bool) {
-	target, err := os.Readlink(link)
+	target, err := follow(link)
 	if err != nil {
 		return "", false
 	}
@@ -183,7 +186,7 @@ func (t *Tools) unpin(key string) (state string, pinned bool) {
 		return "", false
 	}
 	delete(t.pins, key)
-	if err := os.Remove(t.at(key)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := unlink(t.at(key)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		t.cfg.Log.Warn("remove the path of a lease's tools", "error", err)
 	}
 	return state, true
