@@ -40,6 +40,8 @@ func TestAddingANodeInOneGo(t *testing.T) {
 	s.ok("Hello from", "node", "test", "box")
 	s.ok("ok    link", "node", "doctor", "box")
 	s.fails(exitConflict, "already", "node", "add", "box")
+	s.ok("Made node third like box.", "copy-node", "box", "third", "--launcher", "inbound")
+	s.ok("third", "get-node", "third")
 	s.ok("Made node twin like box.", "node", "copy", "box", "twin", "--launcher-config", "command="+strings.Replace(agent, "root'", "other'", 1), "--executors", "3", "--monitor", "disk=bad:1MiB,action:warn", "--tool", "jdk=/opt/jdk")
 	s.ok("", "node", "update", "box", "--labels", `linux docker,"two words"`)
 	s.ok(`docker linux os:linux "two words"`, "node", "show", "box")

@@ -58,6 +58,8 @@ func (e *env) jenkinsCmds() (cs []*cobra.Command) {
 	as(e.nodeWaitCmd(true), "wait-node-online", "wait-online")
 	as(e.nodeWaitCmd(false), "wait-node-offline", "wait-offline")
 	as(e.nodeDeleteCmd(), "delete-node", "delete")
+	as(e.nodeCopyCmd(), "copy-node", "copy")
+	as(e.nodeShowCmd(), "get-node", "show")
 	return cs
 }
 
