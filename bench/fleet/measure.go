@@ -107,7 +107,7 @@ func (f *farm) queue(ctx context.Context) error {
 	return nil
 }
 
-// branches of each build that waits. A controller evaluates 2,000 pipelines at once; what is over that does not reach the queue.
+// branches of each build that waits.
 const branches = 10
 
 // patient is a pipeline whose branches wait for an agent that does not come.
