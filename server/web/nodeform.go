@@ -60,8 +60,14 @@ type nodeForm struct {
 	Launchers  []kindForm
 	Retentions []kindForm
 	Limits     []limitForm
+	Setup      []field
 	Env, Tools pairsField
 	Hold       bool
+}
+
+// SetupOpen reports whether the setup is unfolded: some of it is set, or wrong.
+func (f nodeForm) SetupOpen() bool {
+	return slices.ContainsFunc(f.Setup, func(x field) bool { return x.Value != "" || x.Problem != "" })
 }
 
 // Open reports whether the limits are unfolded: some are set, or wrong.
@@ -133,6 +139,9 @@ func (s *site) form(v url.Values, ps problems) nodeForm {
 		p := "monitor." + m.Name + "."
 		f.Limits = append(f.Limits, limitForm{m, make(p+"action", setting{Label: m.Title + ": what follows", Options: limitActions}), make(p+"bad", setting{Label: "Bad when " + m.Bad}),
 			make(p+"warn", setting{Label: "Warn when " + m.Bad})})
+	}
+	for _, x := range setupAsked() {
+		f.Setup = append(f.Setup, make("setup."+x.Key, x))
 	}
 	f.Env = newPairs(v, ps, "env", "Environment", "Variables of every step on this node.", "PATH+TOOLS")
 	f.Tools = newPairs(v, ps, "tool", "Tools", "Where tools are on this node, by their names.", "jdk21")
@@ -228,6 +237,10 @@ func (s *site) check(n fleet.Node, ps problems) problems {
 		n.Monitors = nil
 		err = s.Fleet.Check(n)
 	}
+	if err != nil && ps.setup(err) {
+		n.Setup = nil
+		err = s.Fleet.Check(n)
+	}
 	if err != nil {
 		ps.launcher(n, err)
 	}
@@ -263,6 +276,26 @@ func (ps *problems) monitors(err error) bool {
 		}
 	}
 	return true
+}
+
+// setup puts "node x: setup.files: what is wrong" to its input, and reports whether the error is such.
+func (ps *problems) setup(err error) bool {
+	if _, text, ok := strings.Cut(err.Error(), "setup: "); ok {
+		ps.add("setup.command", "Before its first use", "%s", text)
+		return true
+	}
+	_, text, ok := strings.Cut(err.Error(), "setup.")
+	if !ok {
+		return false
+	}
+	key, text, _ := strings.Cut(text, ": ")
+	for _, x := range setupAsked() {
+		if x.Key == key {
+			ps.add("setup."+key, x.Label, "%s", text)
+			return true
+		}
+	}
+	return false
 }
 
 // launcher puts what a launcher says of its settings to their inputs: "node x: launcher.config.key: …; launcher.config.port: …".

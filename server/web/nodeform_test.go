@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/outwork-build/outwork/api"
 	"github.com/outwork-build/outwork/fleet"
@@ -35,7 +36,7 @@ func whole(name string) url.Values {
 		"retention":                {"schedule"}, "retention.schedule.start": {"0 8 * * 1-5"}, "retention.schedule.upTime": {"10h"}, "retention.schedule.keepWhenActive": {"true"}, "retention.cloud.idle": {"left aside"},
 		"monitor.disk.action": {"warn"}, "monitor.disk.bad": {"5 GiB"}, "monitor.disk.warn": {"10GiB"}, "monitor.clock.action": {""}, "monitor.clock.bad": {"2s"},
 		"env.name": {"PATH+X", "LINES", ""}, "env.value": {`C:\new;D:\tools`, "one\r\ntwo", ""}, "tool.name": {"jdk21"}, "tool.value": {"/opt/jdk-21"},
-		"hold": {"yes"}, "reason": {"not set up"}}
+		"setup.files": {"/"}, "setup.command": {"echo one\r\necho two"}, "setup.timeout": {"20m"}, "hold": {"yes"}, "reason": {"not set up"}}
 }
 
 // S1-102, S1-103 and S1-104: with forms alone a node is made with all that can be set, copied, changed and deleted.
@@ -62,6 +63,9 @@ func TestANodeIsMadeCopiedAndDeletedWithoutJavaScript(t *testing.T) {
 	}
 	if n.Env["PATH+X"] != `C:\new;D:\tools` || n.Env["LINES"] != "one\ntwo" || len(n.Env) != 2 || n.Tools["jdk21"] != "/opt/jdk-21" {
 		t.Errorf("%q %q", n.Env, n.Tools)
+	}
+	if n.Setup == nil || *n.Setup != (fleet.Setup{Files: "/", Command: "echo one\necho two", Timeout: 20 * time.Minute}) {
+		t.Errorf("%+v", n.Setup)
 	}
 	if n.Offline == nil || n.Offline.By != "admin" || !strings.Contains(n.Offline.Text, "not set up") {
 		t.Errorf("%+v", n.Offline)
@@ -102,7 +106,7 @@ func TestANodeIsMadeCopiedAndDeletedWithoutJavaScript(t *testing.T) {
 }
 
 func same(a, b fleet.Node) bool {
-	return a.Launcher.Kind == b.Launcher.Kind && equal(a.Launcher.Config, b.Launcher.Config) && equal(a.Env, b.Env) && equal(a.Tools, b.Tools) && equal(a.Monitors, b.Monitors) &&
+	return *a.Setup == *b.Setup && a.Launcher.Kind == b.Launcher.Kind && equal(a.Launcher.Config, b.Launcher.Config) && equal(a.Env, b.Env) && equal(a.Tools, b.Tools) && equal(a.Monitors, b.Monitors) &&
 		equal(a.Retention.Config, b.Retention.Config) && a.Retention.Kind == b.Retention.Kind && slices.Equal(a.Labels, b.Labels) && a.Executors == b.Executors && a.Mode == b.Mode && a.Description == b.Description && a.RemoteRoot == b.RemoteRoot
 }
 
@@ -142,6 +146,8 @@ func TestWrongInputIsKept(t *testing.T) {
 	form.Set("retention.schedule.start", "8 o'clock")
 	form.Set("monitor.disk.warn", "1GiB")
 	form.Set("monitor.clock.bad", "late")
+	form.Set("setup.files", "not whole")
+	form.Set("setup.timeout", "soon")
 	form["env.value"][0], form["env.name"][0] = "of what?", ""
 	page := b.post("/new-node", http.StatusUnprocessableEntity, form)
 	beside(page, "f-name", "there is a node")
@@ -155,6 +161,8 @@ func TestWrongInputIsKept(t *testing.T) {
 	beside(page, "f-monitor-disk-warn", "would never be seen")
 	beside(page, "f-monitor-clock-bad", "expected a time")
 	beside(page, "f-env-name", "has no name")
+	beside(page, "f-setup-files", "expected the whole path")
+	beside(page, "f-setup-timeout", "expected a time")
 	has(t, "the page", page, `value="many"`, `value="99999"`, `8 o&#39;clock`, "the big &lt;one&gt;", "of what?", `<a href="#f-executors">Executors</a>`, "<title>Error: New node")
 	if kept := inputs(page); kept.Get("launcher") != "ssh" || kept.Get("hold") != "yes" || kept.Get("reason") != "not set up" || kept.Get("launcher.command.command") != "left aside" {
 		t.Errorf("kept: %v", kept)
@@ -162,6 +170,8 @@ func TestWrongInputIsKept(t *testing.T) {
 	if st, _ := f.Roster().Node("n1"); st.Node.Launcher.Kind != "local" {
 		t.Error("a node was changed by the form of a new one")
 	}
+	has(t, "half a setup", b.post("/new-node", http.StatusUnprocessableEntity, url.Values{"name": {"x"}, "executors": {"1"}, "launcher": {"inbound"}, "setup.command": {""}, "setup.prepare": {"make"}}),
+		`id="f-setup-command-problem">expected files or command`)
 	for _, kind := range []string{"local", "nonsense"} {
 		has(t, kind, b.post("/new-node", http.StatusUnprocessableEntity, url.Values{"name": {"x"}, "executors": {"1"}, "launcher": {kind}}), `id="f-launcher"`)
 	}

@@ -37,6 +37,14 @@ func nodeValues(n fleet.Node) url.Values {
 	}
 	setPairs(v, "env", n.Env)
 	setPairs(v, "tool", n.Tools)
+	if x := n.Setup; x != nil {
+		v.Set("setup.files", x.Files)
+		v.Set("setup.prepare", x.Prepare)
+		v.Set("setup.command", x.Command)
+		if x.Timeout != 0 {
+			v.Set("setup.timeout", x.Timeout.String())
+		}
+	}
 	return v
 }
 
@@ -135,6 +143,9 @@ func readNode(v url.Values, n fleet.Node) (fleet.Node, problems) {
 		}
 	}
 	n.Monitors = readLimits(v, n.Monitors, &ps)
+	if v.Has("setup.command") {
+		n.Setup = readSetup(v, &ps)
+	}
 	if v.Has("env.name") {
 		n.Env = readPairs(v, "env", "Environment", &ps)
 	}
@@ -187,6 +198,21 @@ func readPairs(v url.Values, group, label string, ps *problems) map[string]strin
 		m[name] = value
 	}
 	return m
+}
+
+// readSetup is what is done before a node's first use; nil is nothing.
+func readSetup(v url.Values, ps *problems) *fleet.Setup {
+	x := fleet.Setup{Files: text(v.Get("setup.files")), Prepare: text(v.Get("setup.prepare")), Command: text(v.Get("setup.command"))}
+	if s := text(v.Get("setup.timeout")); s != "" {
+		var err error
+		if x.Timeout, err = time.ParseDuration(s); err != nil || x.Timeout <= 0 {
+			ps.add("setup.timeout", "Time for all of it", "%q: expected a time such as 90s or 30m", s)
+		}
+	}
+	if x == (fleet.Setup{}) {
+		return nil
+	}
+	return &x
 }
 
 func readLimits(v url.Values, before map[string]fleet.Limit, ps *problems) map[string]fleet.Limit {

@@ -2,6 +2,7 @@ package web
 
 import (
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
@@ -38,6 +39,9 @@ func TestANodeReadsBackFromItsForm(t *testing.T) {
 			Launcher:  fleet.LauncherSpec{Kind: launcher.Name, Config: config(t, launcher)},
 			Retention: fleet.RetentionSpec{Kind: retention.Name, Config: config(t, retention)},
 			Monitors:  map[string]fleet.Limit{rapid.SampledFrom([]string{"disk", "temp", "swap"}).Draw(t, "monitor"): limit.Draw(t, "limit"), "clock": limit.Draw(t, "limit")}}
+		if rapid.Bool().Draw(t, "setup") {
+			n.Setup = &fleet.Setup{Files: "/" + text(words.Draw(t, "files")), Command: text(value.Draw(t, "command")), Timeout: time.Duration(rapid.Int64Range(0, 1<<40).Draw(t, "timeout"))}
+		}
 		v := nodeValues(n)
 		got, problems := readNode(v, fleet.Node{Name: "n"})
 		if len(problems) > 0 {

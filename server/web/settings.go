@@ -118,6 +118,16 @@ func retentionKinds() []kind {
 	}
 }
 
+// setupAsked is what the setup of a machine asks for.
+func setupAsked() []setting {
+	return []setting{
+		{Key: "files", Label: "Folder of the controller that is copied there", Placeholder: "/etc/outwork/files"},
+		{Key: "timeout", Label: "Time for all of it", Placeholder: "30m"},
+		{Key: "command", Label: "Script that is run there, where the files are", Type: "area", Wide: true},
+		{Key: "prepare", Label: "Command line that is run on the controller before", Wide: true},
+	}
+}
+
 // limitAbout says what holds when nothing is set, by the monitor's name.
 type limitAbout struct{ Name, Title, Bad, Default string }
 
