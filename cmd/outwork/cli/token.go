@@ -32,7 +32,7 @@ func (e *env) tokenCreateCmd() *cobra.Command {
 			return e.show(made, func(w *tabwriter.Writer) { fmt.Fprintln(w, made.Secret) })
 		}),
 	}
-	c.Flags().StringSliceVar(&t.Scopes, "scopes", nil, "admin, write, read (default: read and write)")
+	c.Flags().StringSliceVar(&t.Scopes, "scopes", nil, "admin, write, read; cache-write, cache-read for the cache alone (default: read and write)")
 	c.Flags().StringVar(&t.TTL, "ttl", "", "how long it holds (default 2160h)")
 	return c
 }
