@@ -32,6 +32,7 @@ func (r *Roster) Put(ctx context.Context, n Node) error {
 	}, func(e *entry, old Node) {
 		e.pulse.limits.Store(&n.Monitors)
 		e.pulse.probes.set(n.Probes)
+		r.observe(e)
 		r.retain(e)
 		if e.away == nil && (movedOn(old, n) || !reflect.DeepEqual(old.Setup, n.Setup)) {
 			r.relaunch(e)

@@ -28,6 +28,7 @@ func (r *Roster) load(n Node, last Record) error {
 	r.nodes[n.Name] = e
 	i, _ := slices.BinarySearch(r.names, n.Name)
 	r.names = slices.Insert(r.names, i, n.Name)
+	r.observe(e)
 	if r.retain(e); e.retention != nil {
 		e.away = e.cause // until it was asked
 	} else {
@@ -41,6 +42,9 @@ func (r *Roster) load(n Node, last Record) error {
 func (r *Roster) drop(e *entry) {
 	r.cut(e)
 	if e.retention != nil {
+		r.retained.Add(-1)
+	}
+	if e.wakes {
 		r.retained.Add(-1)
 	}
 	r.history.forget(e.node.Name)
@@ -82,7 +86,7 @@ func (r *Roster) takeAway(l Remover, e *entry) {
 func (r *Roster) settle(e *entry) {
 	e.settle(time.Now())
 	r.note(e)
-	if e.retention != nil {
+	if r.watches(e) {
 		select {
 		case r.kick <- struct{}{}:
 		default:

@@ -35,6 +35,8 @@ type entry struct {
 	summoned  bool          // a person wants it connected, until the retention does
 	used      bool          // Node.Used when the roster began to look after it
 	marking   bool          // Node.Used is being written
+	wakes     bool          // its machine can be woken
+	woken     time.Time     // when that was tried last
 	view      *view         // of an earlier revision, or this one
 	loop      *loop         // that keeps it connected; nil while down
 	last      *loop         // started last; it may still be ending

@@ -35,7 +35,7 @@ type Roster struct {
 
 	history  history
 	kick     chan struct{} // holds a token when tend should look
-	retained atomic.Int64  // nodes with a retention
+	retained atomic.Int64  // nodes with a retention, and those that can be woken
 
 	// The rest belongs to the owner goroutine.
 	nodes map[NodeName]*entry

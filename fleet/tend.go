@@ -80,11 +80,16 @@ func (r *Roster) tendAll(ctx context.Context) (again time.Time) {
 	r.tell(func() {
 		for i, a := range asks {
 			e := r.nodes[a.Node]
-			if e == nil || e.retention == nil {
+			if e == nil {
 				continue
 			}
-			if at := r.decide(e, works[i]); !at.IsZero() && (again.IsZero() || at.Before(again)) {
-				again = at
+			sooner := func(at time.Time) {
+				if !at.IsZero() && (again.IsZero() || at.Before(again)) {
+					again = at
+				}
+			}
+			if sooner(r.wake(e, works[i])); e.retention != nil {
+				sooner(r.decide(e, works[i]))
 			}
 		}
 	})
@@ -92,7 +97,7 @@ func (r *Roster) tendAll(ctx context.Context) (again time.Time) {
 }
 
 // asks lists the nodes of which the work matters, those that are most likely to come up first. It is empty when no node has a
-// retention.
+// retention or can be woken.
 func (r *Roster) asks() (asks []Ask) {
 	if r.retained.Load() == 0 {
 		return nil
@@ -100,7 +105,7 @@ func (r *Roster) asks() (asks []Ask) {
 	for _, name := range r.names {
 		e := r.nodes[name]
 		e.warned = e.refuse != nil
-		if a := (Ask{name, r.reach(e)}); e.retention != nil || a.Reach == Coming {
+		if a := (Ask{name, r.reach(e)}); r.watches(e) || a.Reach == Coming {
 			asks = append(asks, a)
 		}
 	}
@@ -115,7 +120,7 @@ func (r *Roster) reach(e *entry) Reach {
 		return Unwanted
 	case e.dialling && !failed:
 		return Coming
-	case e.retention == nil:
+	case e.retention == nil && !e.wakes:
 		return Unwanted // it is always to be connected
 	case failed || r.dials(e.node):
 		return Doubtful
