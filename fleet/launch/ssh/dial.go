@@ -17,6 +17,7 @@ import (
 	xssh "golang.org/x/crypto/ssh"
 
 	"github.com/outwork-build/outwork/fleet"
+	"github.com/outwork-build/outwork/fleet/launch/kit"
 	"github.com/outwork-build/outwork/internal/fault"
 	"github.com/outwork-build/outwork/wire"
 	"github.com/outwork-build/outwork/wire/stdio"
@@ -37,7 +38,7 @@ type way struct {
 }
 
 // dial logs in at each hop. see is told of each stage; nil is nobody.
-func (l *Launcher) dial(ctx context.Context, s *settings, c *credentials, log *nodeLog, see *sight) (w *way, err error) {
+func (l *Launcher) dial(ctx context.Context, s *settings, c *credentials, log *kit.Log, see *sight) (w *way, err error) {
 	w = &way{target: s.target().String(), done: make(chan struct{})}
 	defer func() {
 		if err != nil {
@@ -67,13 +68,13 @@ func (l *Launcher) dial(ctx context.Context, s *settings, c *credentials, log *n
 func (w *way) client() *xssh.Client { return w.clients[len(w.clients)-1] }
 
 // connect makes the stream that the ssh connection with a hop stands on.
-func (l *Launcher) connect(ctx context.Context, s *settings, w *way, h hop, log *nodeLog, see *sight) (net.Conn, error) {
+func (l *Launcher) connect(ctx context.Context, s *settings, w *way, h hop, log *kit.Log, see *sight) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
 	start := time.Now()
 	switch {
 	case len(w.clients) > 0:
-		log.printf("Connecting to %s through %s", h.address(), s.hops[len(w.clients)-1].address())
+		log.Printf("Connecting to %s through %s", h.address(), s.hops[len(w.clients)-1].address())
 		conn, err := w.client().DialContext(ctx, "tcp", h.address())
 		if err != nil {
 			return nil, see.fail(h, "tcp", start, notForwarded(s.hops[len(w.clients)-1], h, err))
@@ -91,7 +92,7 @@ func (l *Launcher) connect(ctx context.Context, s *settings, w *way, h hop, log 
 	if err := resolve(ctx, h, start, see); err != nil {
 		return nil, err
 	}
-	log.printf("Connecting to %s", h.address())
+	log.Printf("Connecting to %s", h.address())
 	start = time.Now()
 	conn, err := (&net.Dialer{KeepAlive: 15 * time.Second}).DialContext(ctx, "tcp", h.address())
 	if err != nil {
@@ -108,7 +109,7 @@ func (l *Launcher) connect(ctx context.Context, s *settings, w *way, h hop, log 
 func resolve(ctx context.Context, h hop, start time.Time, see *sight) error {
 	addresses, err := net.DefaultResolver.LookupHost(ctx, h.host)
 	if err != nil {
-		err = trouble(fault.Unavailable, "check the host's name, or set host to its address", "look up %s: %w", h.host, err)
+		err = kit.Trouble(fault.Unavailable, "check the host's name, or set host to its address", "look up %s: %w", h.host, err)
 		return see.fail(h, "dns", start, err)
 	}
 	see.pass(h, "dns", start, strings.Join(addresses, ", "))
@@ -126,7 +127,7 @@ func unreachable(h hop, err error) error {
 	case errors.As(err, &timeout) && timeout.Timeout(), errors.Is(err, context.DeadlineExceeded):
 		hint = "nothing answers: is the machine on? A firewall may drop what comes from the controller"
 	}
-	return trouble(fault.Unavailable, hint, "connect to %s: %w", h.who(), err)
+	return kit.Trouble(fault.Unavailable, hint, "connect to %s: %w", h.who(), err)
 }
 
 func notForwarded(from, h hop, err error) error {
@@ -135,11 +136,11 @@ func notForwarded(from, h hop, err error) error {
 	if errors.As(err, &e) && e.Reason == xssh.Prohibited {
 		hint = "its sshd does not forward connections for us: AllowTcpForwarding and PermitOpen in sshd_config, or restrict without port-forwarding in authorized_keys"
 	}
-	return trouble(fault.Unavailable, hint, "connect to %s through %s: %w", h.who(), from.who(), err)
+	return kit.Trouble(fault.Unavailable, hint, "connect to %s through %s: %w", h.who(), from.who(), err)
 }
 
 // greet speaks ssh with a hop: keys are exchanged, the host is known, and it lets us in.
-func (l *Launcher) greet(ctx context.Context, s *settings, conn net.Conn, h hop, g *login, log *nodeLog, see *sight) (*xssh.Client, error) {
+func (l *Launcher) greet(ctx context.Context, s *settings, conn net.Conn, h hop, g *login, log *kit.Log, see *sight) (*xssh.Client, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, s.timeout, fmt.Errorf("no answer within %v", s.timeout))
 	defer cancel()
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
@@ -168,12 +169,12 @@ func (l *Launcher) greet(ctx context.Context, s *settings, conn net.Conn, h hop,
 	if err != nil {
 		return nil, see.fail(h, "login", start, g.refused(h, err))
 	}
-	log.printf("Logged in to %s (%s)", h.who(), c.ServerVersion())
+	log.Printf("Logged in to %s (%s)", h.who(), c.ServerVersion())
 	see.pass(h, "login", start, "as "+h.user+", "+string(c.ServerVersion()))
 	return xssh.NewClient(c, channels, requests), nil
 }
 
-func (l *Launcher) clientConfig(h hop, g *login, j *judge, log *nodeLog) *xssh.ClientConfig {
+func (l *Launcher) clientConfig(h hop, g *login, j *judge, log *kit.Log) *xssh.ClientConfig {
 	return &xssh.ClientConfig{
 		User: h.user, Auth: g.methods, ClientVersion: "SSH-2.0-outwork",
 		HostKeyCallback: j.callback, HostKeyAlgorithms: j.algorithms,
@@ -195,7 +196,7 @@ func noSSH(h hop, err error) error {
 	if strings.Contains(err.Error(), "no common algorithm") {
 		hint = "its sshd is so old, or so strict, that no algorithm is left that both take: upgrade it, or look at KexAlgorithms, Ciphers and HostKeyAlgorithms in its sshd_config"
 	}
-	return trouble(fault.Unavailable, hint, "speak ssh with %s: %w", h.who(), err)
+	return kit.Trouble(fault.Unavailable, hint, "speak ssh with %s: %w", h.who(), err)
 }
 
 // keepAlive asks the machine for a sign of life, so that a firewall in between does not forget us, and gives the way up when there is none.
@@ -261,9 +262,9 @@ func (w *way) Close() {
 }
 
 // proxy starts the command that leads to the first hop.
-func proxy(s *settings, h hop, log *nodeLog) (net.Conn, error) {
+func proxy(s *settings, h hop, log *kit.Log) (net.Conn, error) {
 	command := strings.NewReplacer("%%", "%", "%h", h.host, "%n", h.host, "%p", strconv.Itoa(h.port), "%r", h.user).Replace(s.proxyCommand)
-	log.printf("Starting on the controller: %s", command)
+	log.Printf("Starting on the controller: %s", command)
 	cmd := exec.Command("/bin/sh", "-c", "exec "+command)
 	if runtime.GOOS == "windows" {
 		cmd = exec.Command("cmd.exe", "/c", command)
@@ -272,7 +273,7 @@ func proxy(s *settings, h hop, log *nodeLog) (net.Conn, error) {
 	cmd.Stderr = said
 	link, err := stdio.Start(cmd, time.Second)
 	if err != nil {
-		return nil, trouble(fault.Unavailable, "check proxyCommand", "proxyCommand: %w", err)
+		return nil, kit.Trouble(fault.Unavailable, "check proxyCommand", "proxyCommand: %w", err)
 	}
 	return &proxied{Link: link, said: said, address: address(h.address())}, nil
 }
@@ -322,7 +323,7 @@ func (s *sight) fail(h hop, stage string, start time.Time, err error) error {
 		if h.label != "" {
 			name = h.label
 		}
-		text, hint := tell(err)
+		text, hint := kit.Tell(err)
 		s.tell(fleet.Hop{Name: name, Text: text, Hint: hint, Took: time.Since(start)})
 	}
 	return err

@@ -8,6 +8,7 @@ import (
 
 	"github.com/outwork-build/outwork/agent/dist"
 	"github.com/outwork-build/outwork/fleet"
+	"github.com/outwork-build/outwork/fleet/launch/kit"
 	"github.com/outwork-build/outwork/internal/fault"
 )
 
@@ -29,7 +30,7 @@ func (l *Launcher) Examine(ctx context.Context, n fleet.Node, report func(fleet.
 		return
 	}
 	defer c.close()
-	log := &nodeLog{w: io.Discard}
+	log := kit.NewLog(io.Discard, "SSH", nil)
 	way, err := l.dial(ctx, s, c, log, see)
 	if err != nil {
 		return // sight has told it
@@ -102,7 +103,7 @@ func (e *examination) disk(ctx context.Context) (string, error) {
 func (e *examination) agent(context.Context) (string, error) {
 	switch {
 	case !e.m.s.copy && e.place.size == 0 && e.m.platform.shell == posix:
-		return "", trouble(fault.NotFound, "put it there, or set copy=true", "there is no agent at %s, and copy is false", e.place.path)
+		return "", kit.Trouble(fault.NotFound, "put it there, or set copy=true", "there is no agent at %s, and copy is false", e.place.path)
 	case !e.m.s.copy:
 		return e.place.path + " is used as it is", nil
 	case e.err != nil:
@@ -121,7 +122,7 @@ func (e *examination) clock(context.Context) (string, error) {
 	// The machine's answer is cut to a whole second.
 	skew := p.clock.Add(500 * time.Millisecond).Sub(p.asked).Round(time.Second)
 	if skew.Abs() > maxSkew {
-		return "", trouble(fault.Unavailable, "let it keep its time by NTP: files made there look younger or older than they are, and build tools go by that", "the clock of %s is off by %v", e.m.way.target, skew)
+		return "", kit.Trouble(fault.Unavailable, "let it keep its time by NTP: files made there look younger or older than they are, and build tools go by that", "the clock of %s is off by %v", e.m.way.target, skew)
 	}
 	return fmt.Sprintf("%v off, as far as can be seen in whole seconds", skew.Abs()), nil
 }

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/crypto/ssh/knownhosts"
 
 	"github.com/outwork-build/outwork/fleet"
+	"github.com/outwork-build/outwork/fleet/launch/kit"
 	"github.com/outwork-build/outwork/internal/fault"
 )
 
@@ -81,7 +82,7 @@ type judge struct {
 	ctx  context.Context // of the one connection that the judge is made for
 	node fleet.NodeName
 	hop  hop
-	log  *nodeLog
+	log  *kit.Log
 
 	algorithms []string // to ask for, the best first
 	check      func(address string, remote net.Addr, key xssh.PublicKey) (how string, err error)
@@ -91,7 +92,7 @@ type judge struct {
 }
 
 // newJudge reads what is known of the host.
-func (l *Launcher) newJudge(ctx context.Context, n fleet.NodeName, h hop, log *nodeLog) (*judge, error) {
+func (l *Launcher) newJudge(ctx context.Context, n fleet.NodeName, h hop, log *kit.Log) (*judge, error) {
 	j := &judge{l: l, ctx: ctx, node: n, hop: h, log: log, algorithms: preferred(nil)}
 	switch h.hostKey {
 	case knownHostsFile:
@@ -112,7 +113,7 @@ func (j *judge) callback(address string, remote net.Addr, key xssh.PublicKey) er
 	if err == nil {
 		j.known = true
 		j.text = fmt.Sprintf("%s %s (%s)", key.Type(), xssh.FingerprintSHA256(key), how)
-		j.log.printf("Host key of %s: %s", j.hop.address(), j.text)
+		j.log.Printf("Host key of %s: %s", j.hop.address(), j.text)
 	}
 	return err
 }
@@ -120,7 +121,7 @@ func (j *judge) callback(address string, remote net.Addr, key xssh.PublicKey) er
 // anyKey takes every key, and says so loudly.
 func (j *judge) anyKey(_ string, _ net.Addr, key xssh.PublicKey) (string, error) {
 	j.l.cfg.Log.Warn("host key not checked (hostKey=none): anybody between here and there could read and change all", "node", j.node, "host", j.hop.address())
-	j.log.printf("WARNING: the host key of %s is NOT CHECKED (hostKey=none): anybody in between could read and change all that is sent", j.hop.address())
+	j.log.Printf("WARNING: the host key of %s is NOT CHECKED (hostKey=none): anybody in between could read and change all that is sent", j.hop.address())
 	return "NOT CHECKED", nil
 }
 
@@ -178,10 +179,10 @@ func (j *judge) unknown(err error, key xssh.PublicKey) error {
 	file, address, finger := j.hop.knownHosts, j.hop.address(), xssh.FingerprintSHA256(key)
 	var e *knownhosts.KeyError
 	if !errors.As(err, &e) {
-		return trouble(fault.Denied, "look at its line in "+file, "host key of %s refused: %s %s: %w", j.hop.who(), key.Type(), finger, err)
+		return kit.Trouble(fault.Denied, "look at its line in "+file, "host key of %s refused: %s %s: %w", j.hop.who(), key.Type(), finger, err)
 	}
 	if len(e.Want) == 0 {
-		return trouble(fault.Denied,
+		return kit.Trouble(fault.Denied,
 			fmt.Sprintf("compare it with what `ssh-keygen -lf /etc/ssh/ssh_host_%s_key.pub` says on the machine, then add this line to %s:\n  %s", short(key), file, knownhosts.Line([]string{address}, key)),
 			"host key of %s is not known: it shows %s %s, and %s has no line for %s", j.hop.who(), key.Type(), finger, file, knownhosts.Normalize(address))
 	}
@@ -197,7 +198,7 @@ func (j *judge) unknown(err error, key xssh.PublicKey) error {
 
 // changed is the text that must frighten.
 func (j *judge) changed(key xssh.PublicKey, old, where, what string) error {
-	return trouble(fault.Denied,
+	return kit.Trouble(fault.Denied,
 		"if nobody has installed that machine anew, somebody may be in between: do not go on. If somebody has: "+what,
 		"the HOST KEY of %s HAS CHANGED: %s says %s, the machine shows %s %s", j.hop.who(), where, old, key.Type(), xssh.FingerprintSHA256(key))
 }
@@ -311,7 +312,7 @@ func (j *judge) first(now HostKey) (string, error) {
 	if now.Approved {
 		return "seen for the first time, and believed", nil
 	}
-	return "", trouble(fault.Denied,
+	return "", kit.Trouble(fault.Denied,
 		"compare it with what `ssh-keygen -lf` says of /etc/ssh/ssh_host_*_key.pub on the machine, then approve it: "+j.l.cfg.HowToApprove(j.node, now),
 		"host key of %s awaits approval: %s", j.hop.who(), now.Fingerprint)
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/pkg/sftp"
 
 	"github.com/outwork-build/outwork/agent/dist"
+	"github.com/outwork-build/outwork/fleet/launch/kit"
 	"github.com/outwork-build/outwork/internal/fault"
 )
 
@@ -30,7 +31,7 @@ func (m *machine) install(ctx context.Context, b dist.Binary, p place) error {
 		return m.installWindows(ctx, b, p)
 	}
 	if p.current {
-		m.log.printf("The agent at %s is up to date (sha256 %.12s), nothing is copied", p.path, b.SHA256)
+		m.log.Printf("The agent at %s is up to date (sha256 %.12s), nothing is copied", p.path, b.SHA256)
 		return nil
 	}
 	if err := m.room(b, p); err != nil {
@@ -41,7 +42,7 @@ func (m *machine) install(ctx context.Context, b dist.Binary, p place) error {
 	way := "sftp"
 	err := m.sftp(ctx, b, tmp, p.path)
 	if errors.Is(err, errNoSFTP) {
-		m.log.printf("There is no sftp on %s (%v): copying with cat", m.way.target, err)
+		m.log.Printf("There is no sftp on %s (%v): copying with cat", m.way.target, err)
 		way = "cat"
 		err = m.cat(ctx, b, tmp, p.path)
 	}
@@ -49,7 +50,7 @@ func (m *machine) install(ctx context.Context, b dist.Binary, p place) error {
 		m.remove(ctx, tmp)
 		return m.notCopied(ctx, b, p, err)
 	}
-	m.log.printf("Copied the agent (%s, %s/%s, sha256 %.12s) to %s by %s in %v", size(b.Size), b.OS, b.Arch, b.SHA256, p.path, way, time.Since(start).Round(time.Millisecond))
+	m.log.Printf("Copied the agent (%s, %s/%s, sha256 %.12s) to %s by %s in %v", size(b.Size), b.OS, b.Arch, b.SHA256, p.path, way, time.Since(start).Round(time.Millisecond))
 	return nil
 }
 
@@ -57,7 +58,7 @@ func (m *machine) install(ctx context.Context, b dist.Binary, p place) error {
 func (m *machine) room(b dist.Binary, p place) error {
 	dir := p.path[:strings.LastIndexByte(p.path, '/')+1]
 	if !p.write {
-		return trouble(fault.Denied, "let that user write there, or set the node's remote root or agentPath to another folder",
+		return kit.Trouble(fault.Denied, "let that user write there, or set the node's remote root or agentPath to another folder",
 			"copy the agent to %s: user %s may not write to %s (or its disk is read-only)", m.way.target, orText(m.platform.user, m.s.target().user), dir)
 	}
 	if p.free >= 0 && p.free < b.Size {
@@ -67,7 +68,7 @@ func (m *machine) room(b dist.Binary, p place) error {
 }
 
 func noRoom(target, dir string, free, need int64) error {
-	return trouble(fault.Exhausted, "free space there, or set the node's remote root or agentPath to another disk",
+	return kit.Trouble(fault.Exhausted, "free space there, or set the node's remote root or agentPath to another disk",
 		"copy the agent to %s: the disk of %s is full: %s are free, the agent needs %s", target, dir, size(free), size(need))
 }
 
@@ -88,7 +89,7 @@ func (m *machine) notCopied(ctx context.Context, b dist.Binary, p place, err err
 	if now.free >= 0 && now.free < b.Size || strings.Contains(err.Error(), "No space left") {
 		return noRoom(m.way.target, dir, now.free, b.Size)
 	}
-	return trouble(fault.Unavailable, "check that user "+m.s.target().user+" may write there, and quotas", "copy the agent to %s on %s: %w", p.path, m.way.target, err)
+	return kit.Trouble(fault.Unavailable, "check that user "+m.s.target().user+" may write there, and quotas", "copy the agent to %s on %s: %w", p.path, m.way.target, err)
 }
 
 // remove tidies up after a copy that failed.

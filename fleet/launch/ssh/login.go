@@ -12,6 +12,7 @@ import (
 	xssh "golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/agent"
 
+	"github.com/outwork-build/outwork/fleet/launch/kit"
 	"github.com/outwork-build/outwork/internal/fault"
 	"github.com/outwork-build/outwork/secret"
 )
@@ -207,7 +208,7 @@ func oneLine(b []byte) []byte {
 // refused explains why a hop did not let us in. S1-17.
 func (g *login) refused(h hop, err error) error {
 	if !strings.Contains(err.Error(), "unable to authenticate") && !strings.Contains(err.Error(), "too many authentication") {
-		return trouble(fault.Unavailable, "look at sshd's log there: it may be full (MaxStartups), or not let this user in (AllowUsers)",
+		return kit.Trouble(fault.Unavailable, "look at sshd's log there: it may be full (MaxStartups), or not let this user in (AllowUsers)",
 			"log in to %s: the connection ended: %w", h.who(), err)
 	}
 	takes := "any way of logging in that we have"
@@ -222,5 +223,5 @@ func (g *login) refused(h hop, err error) error {
 			hint = "it takes no keys (PubkeyAuthentication no in its sshd_config); " + hint
 		}
 	}
-	return trouble(fault.Unauthenticated, hint, "log in to %s: refused: it does not take what we have (%s)", h.who(), takes)
+	return kit.Trouble(fault.Unauthenticated, hint, "log in to %s: refused: it does not take what we have (%s)", h.who(), takes)
 }

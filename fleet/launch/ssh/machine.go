@@ -13,6 +13,7 @@ import (
 
 	xssh "golang.org/x/crypto/ssh"
 
+	"github.com/outwork-build/outwork/fleet/launch/kit"
 	"github.com/outwork-build/outwork/internal/fault"
 )
 
@@ -29,7 +30,7 @@ const maxReply = 256 << 10
 type machine struct {
 	way      *way
 	s        *settings
-	log      *nodeLog
+	log      *kit.Log
 	platform platform
 }
 
@@ -61,14 +62,14 @@ type reply struct {
 
 // run runs a short command and logs it. Its error is one of the connection; a command that fails has a code.
 func (m *machine) run(ctx context.Context, command string, stdin io.Reader) (reply, error) {
-	m.log.printf("$ %s", command)
+	m.log.Printf("$ %s", command)
 	return m.quietly(ctx, command, stdin)
 }
 
 func (m *machine) quietly(ctx context.Context, command string, stdin io.Reader) (reply, error) {
 	session, err := m.way.client().NewSession()
 	if err != nil {
-		return reply{}, trouble(fault.Unavailable, "look at sshd's log there (MaxSessions, ForceCommand)", "open a session on %s: %w", m.way.target, err)
+		return reply{}, kit.Trouble(fault.Unavailable, "look at sshd's log there (MaxSessions, ForceCommand)", "open a session on %s: %w", m.way.target, err)
 	}
 	defer session.Close()
 	out, said := &limited{}, &limited{}
@@ -79,7 +80,7 @@ func (m *machine) quietly(ctx context.Context, command string, stdin io.Reader) 
 	select {
 	case err = <-ended:
 	case <-ctx.Done():
-		return r, trouble(fault.Unavailable, "does the login shell there wait for something?", "run %q on %s: %w", clip(command), m.way.target, context.Cause(ctx))
+		return r, kit.Trouble(fault.Unavailable, "does the login shell there wait for something?", "run %q on %s: %w", clip(command), m.way.target, context.Cause(ctx))
 	}
 	r.out, r.err = out.b.Bytes(), lastLine(said.b.String())
 	if exit := (*xssh.ExitError)(nil); errors.As(err, &exit) {
@@ -154,7 +155,7 @@ func (m *machine) detectWindows(ctx context.Context, unix reply) error {
 	}
 	said := fields(r.out)
 	if said == nil {
-		return trouble(fault.Incompatible, "the user needs a shell there that runs commands, and no ForceCommand that does something else",
+		return kit.Trouble(fault.Incompatible, "the user needs a shell there that runs commands, and no ForceCommand that does something else",
 			"the shell of %s runs neither sh nor cmd.exe; it said %q", m.way.target, clip(string(unix.out)+" "+unix.err+" "+r.err))
 	}
 	m.platform = platform{home: said["home"], user: said["user"], shell: commandCom}

@@ -2,36 +2,11 @@ package ssh
 
 import (
 	"bytes"
-	"fmt"
-	"io"
 	"strings"
 	"sync"
-	"time"
+
+	"github.com/outwork-build/outwork/fleet/launch/kit"
 )
-
-// minMask is how long a secret must be to be masked: a shorter one would mask half of the log.
-const minMask = 4
-
-// nodeLog writes to a node's log. Secrets are masked.
-type nodeLog struct {
-	w     io.Writer
-	masks [][]byte
-}
-
-func (l *nodeLog) mask(b []byte) []byte {
-	for _, s := range l.masks {
-		if len(s) >= minMask {
-			b = bytes.ReplaceAll(b, s, []byte("****"))
-		}
-	}
-	return b
-}
-
-// printf writes a line of the launcher's own. Writing to a log is not worth failing for.
-func (l *nodeLog) printf(format string, args ...any) {
-	line := fmt.Sprintf("%s [SSH] %s\n", time.Now().UTC().Format(time.RFC3339), fmt.Sprintf(format, args...))
-	_, _ = l.w.Write(l.mask([]byte(line)))
-}
 
 // lastLines are shown of a program that ended: the one before a hint at --help says why.
 const lastLines = 2
@@ -41,7 +16,7 @@ const maxLine = 16 << 10
 
 // lines writes what comes line by line, so that two writers of one log do not mix within a line and no secret is cut in two.
 type lines struct {
-	log  *nodeLog
+	log  *kit.Log
 	each func(line []byte) // is shown each line too; may be nil
 
 	mu   sync.Mutex
@@ -69,13 +44,13 @@ func (l *lines) Write(p []byte) (int, error) {
 // put hands a line on. mu is held.
 func (l *lines) put(line []byte) {
 	if text := bytes.TrimSpace(line); len(text) > 0 {
-		l.last = append(l.last, string(l.log.mask(text)))
+		l.last = append(l.last, string(l.log.Mask(text)))
 		l.last = l.last[max(0, len(l.last)-lastLines):]
 	}
 	if l.each != nil {
 		l.each(line)
 	}
-	_, _ = l.log.w.Write(l.log.mask(line))
+	_, _ = l.log.Write(line)
 }
 
 // end hands on what had no newline and returns the newest lines that said something, as one.

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/outwork-build/outwork/agent/dist"
+	"github.com/outwork-build/outwork/fleet/launch/kit"
 	"github.com/outwork-build/outwork/internal/fault"
 )
 
@@ -96,7 +97,7 @@ func (m *machine) noFolder(p place, r reply) error {
 	case strings.Contains(r.err, "Read-only"), strings.Contains(r.err, "denied"):
 		kind, hint = fault.Denied, "let user "+m.s.target().user+" write there, or set the node's remote root to a folder of its own"
 	}
-	return trouble(kind, hint, "make the agent's folder %s on %s: %s", p.root, m.way.target, orText(r.err, "the shell did not say why"))
+	return kit.Trouble(kind, hint, "make the agent's folder %s on %s: %s", p.root, m.way.target, orText(r.err, "the shell did not say why"))
 }
 
 func orText(s, or string) string {

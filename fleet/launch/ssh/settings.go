@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/outwork-build/outwork/fleet"
+	"github.com/outwork-build/outwork/fleet/launch/kit"
 	"github.com/outwork-build/outwork/internal/fault"
 	"github.com/outwork-build/outwork/secret"
 )
@@ -104,23 +105,23 @@ func (s *settings) target() hop { return s.hops[len(s.hops)-1] }
 
 // settings reads and checks a node's settings. fault.Invalid tells all that is wrong.
 func (l *Launcher) settings(n fleet.Node) (*settings, error) {
-	r := &reader{m: n.Launcher.Config, used: map[string]bool{}}
+	r := kit.Read(n)
 	if err := fleet.CheckName(n.Name); err != nil {
 		return nil, fault.With(fault.Invalid, err)
 	}
 	s := &settings{
 		node: n.Name, root: n.RemoteRoot,
-		proxyCommand: r.text("proxyCommand", ""),
-		prefix:       r.text("prefix", ""), suffix: r.text("suffix", ""),
-		agentPath: r.text("agentPath", ""), copy: r.yes("copy", true),
-		timeout: r.duration("timeout", 30*time.Second), retries: r.number("retries", 0, 0, 1000),
-		retryWait: r.duration("retryWait", 15*time.Second), keepalive: r.duration("keepalive", 15*time.Second),
+		proxyCommand: r.Text("proxyCommand", ""),
+		prefix:       r.Text("prefix", ""), suffix: r.Text("suffix", ""),
+		agentPath: r.Text("agentPath", ""), copy: r.Yes("copy", true),
+		timeout: r.Duration("timeout", 30*time.Second), retries: r.Number("retries", 0, 0, 1000),
+		retryWait: r.Duration("retryWait", 15*time.Second), keepalive: r.Duration("keepalive", 15*time.Second),
 	}
-	machine := hop{host: r.text("host", string(n.Name)), port: r.number("port", 0, 1, 65535), access: r.access("", access{})}
-	jumps := r.text("jump", "")
-	conf, err := l.sshConfig(r.text("sshConfig", ""))
+	machine := hop{host: r.Text("host", string(n.Name)), port: r.Number("port", 0, 1, 65535), access: readAccess(r, "", access{})}
+	jumps := r.Text("jump", "")
+	conf, err := l.sshConfig(r.Text("sshConfig", ""))
 	if err != nil {
-		r.bad("sshConfig", "%v", err)
+		r.Bad("sshConfig", "%v", err)
 	}
 	conf.apply(&machine, l.cfg.Home)
 	if jumps == "" && s.proxyCommand == "" {
@@ -128,23 +129,23 @@ func (l *Launcher) settings(n fleet.Node) (*settings, error) {
 	}
 	machine.host = conf.hostName(machine.host)
 	for i, text := range list(jumps) {
-		s.hops = append(s.hops, r.jump(i+1, text, machine.access, conf, l.cfg.Home))
+		s.hops = append(s.hops, readJump(r, i+1, text, machine.access, conf, l.cfg.Home))
 	}
 	s.hops = append(s.hops, machine)
 	for i := range s.hops {
 		l.complete(&s.hops[i], r)
 	}
 	if s.proxyCommand != "" && jumps != "" {
-		r.bad("proxyCommand", "is set beside jump: expected one of them")
+		r.Bad("proxyCommand", "is set beside jump: expected one of them")
 	}
 	if !s.copy && s.agentPath == "" {
-		r.bad("agentPath", "is missing: with copy=false, say where the agent is on the machine")
+		r.Bad("agentPath", "is missing: with copy=false, say where the agent is on the machine")
 	}
-	return s, r.err(n.Name)
+	return s, r.Err()
 }
 
 // complete fills in the defaults of a hop and checks it.
-func (l *Launcher) complete(h *hop, r *reader) {
+func (l *Launcher) complete(h *hop, r *kit.Settings) {
 	key := func(k string) string {
 		if h.label == "" {
 			return k
@@ -160,13 +161,13 @@ func (l *Launcher) complete(h *hop, r *reader) {
 		}
 	}
 	if h.host == "" || strings.ContainsAny(h.host, " \t\n/@;$`\"'()<>|&\\*?#!~{}") || strings.HasPrefix(h.host, "-") {
-		r.bad(key("host"), "%q: expected a host's name or address", h.host)
+		r.Bad(key("host"), "%q: expected a host's name or address", h.host)
 	}
 	if strings.HasPrefix(h.user, "-") || h.user == "" {
-		r.bad(key("user"), "%q: expected a user's name", h.user)
+		r.Bad(key("user"), "%q: expected a user's name", h.user)
 	}
 	if h.key == "" && h.password == "" && !h.agent && len(h.identities) == 0 {
-		r.bad(key("key"), "is missing: expected key, password or agent=true to log in with")
+		r.Bad(key("key"), "is missing: expected key, password or agent=true to log in with")
 	}
 	if h.knownHosts == "" {
 		h.knownHosts = l.dotSSH("known_hosts")
@@ -174,104 +175,45 @@ func (l *Launcher) complete(h *hop, r *reader) {
 	l.checkHostKey(h, key, r)
 }
 
-func (l *Launcher) checkHostKey(h *hop, key func(string) string, r *reader) {
+func (l *Launcher) checkHostKey(h *hop, key func(string) string, r *kit.Settings) {
 	switch h.hostKey {
 	case "":
 		h.hostKey = knownHostsFile
 	case knownHostsFile, noCheck:
 	case pinned:
 		if _, err := parsePins(h.pinned); err != nil {
-			r.bad(key("pinnedKey"), "%v", err)
+			r.Bad(key("pinnedKey"), "%v", err)
 		}
 	case firstUse:
 		if l.cfg.HostKeys == nil {
-			r.bad(key("hostKey"), "first-use: this controller keeps no host keys: expected known-hosts or pinned")
+			r.Bad(key("hostKey"), "first-use: this controller keeps no host keys: expected known-hosts or pinned")
 		}
 	default:
-		r.bad(key("hostKey"), "%q: expected known-hosts, pinned, first-use or none", h.hostKey)
+		r.Bad(key("hostKey"), "%q: expected known-hosts, pinned, first-use or none", h.hostKey)
 	}
-}
-
-// reader takes settings out of a map and remembers what was wrong.
-type reader struct {
-	m        map[string]string
-	used     map[string]bool
-	problems []string
-}
-
-func (r *reader) bad(key, format string, args ...any) {
-	r.problems = append(r.problems, "launcher.config."+key+": "+fmt.Sprintf(format, args...))
-}
-
-func (r *reader) text(key, or string) string {
-	r.used[key] = true
-	if v := r.m[key]; v != "" {
-		return v
-	}
-	return or
-}
-
-func (r *reader) ref(key string, or secret.Ref) secret.Ref {
-	ref := secret.Ref(r.text(key, string(or)))
-	if ref != "" {
-		if _, _, err := ref.Split(); err != nil {
-			r.bad(key, "%v", err)
-		}
-	}
-	return ref
-}
-
-func (r *reader) yes(key string, or bool) bool {
-	v := r.text(key, strconv.FormatBool(or))
-	b, err := strconv.ParseBool(v)
-	if err != nil {
-		r.bad(key, "%q: expected true or false", v)
-	}
-	return b
-}
-
-func (r *reader) number(key string, or, low, high int) int {
-	v := r.text(key, "")
-	if v == "" {
-		return or
-	}
-	n, err := strconv.Atoi(v)
-	if err != nil || n < low || n > high {
-		r.bad(key, "%q: expected a number from %d to %d", v, low, high)
-	}
-	return n
-}
-
-func (r *reader) duration(key string, or time.Duration) time.Duration {
-	v := r.text(key, or.String())
-	d, err := time.ParseDuration(v)
-	if err != nil || d < time.Millisecond || d > 24*time.Hour {
-		r.bad(key, "%q: expected a time like 30s", v)
-	}
-	return d
 }
 
 // access reads how to log in. Of a jump host, what is not set is as or says; one that has a way to log in of its own takes none
 // of the machine's.
-func (r *reader) access(prefix string, or access) access {
+func readAccess(r *kit.Settings, prefix string, or access) access {
 	own := func(keys ...string) bool {
-		return slices.ContainsFunc(keys, func(k string) bool { return r.m[prefix+k] != "" })
+		return slices.ContainsFunc(keys, func(k string) bool { return r.Has(prefix + k) })
 	}
 	if own("key", "password", "agent") {
 		or.key, or.passphrase, or.certificate, or.password, or.agent, or.identities = "", "", "", "", false, nil
 	}
 	return access{
-		user: r.text(prefix+"user", or.user),
-		key:  r.ref(prefix+"key", or.key), passphrase: r.ref(prefix+"passphrase", or.passphrase),
-		certificate: r.ref(prefix+"certificate", or.certificate), password: r.ref(prefix+"password", or.password),
-		agent: r.yes(prefix+"agent", or.agent), identities: or.identities,
-		hostKey: r.text(prefix+"hostKey", or.hostKey), knownHosts: r.text(prefix+"knownHosts", or.knownHosts),
-		pinned: r.text(prefix+"pinnedKey", or.pinned), approve: r.yes(prefix+"approve", or.approve),
+		user: r.Text(prefix+"user", or.user),
+		key:  r.Ref(prefix+"key", or.key), passphrase: r.Ref(prefix+"passphrase", or.passphrase),
+		certificate: r.Ref(prefix+"certificate", or.certificate), password: r.Ref(prefix+"password", or.password),
+		agent: r.Yes(prefix+"agent", or.agent), identities: or.identities,
+		hostKey: r.Text(prefix+"hostKey", or.hostKey), knownHosts: r.Text(prefix+"knownHosts", or.knownHosts),
+		pinned: r.Text(prefix+"pinnedKey", or.pinned), approve: r.Yes(prefix+"approve", or.approve),
 	}
 }
 
 // jump reads the nth jump host, "user@host:port".
-func (r *reader) jump(n int, text string, machine access, conf *clientConfig, home string) hop {
+func readJump(r *kit.Settings, n int, text string, machine access, conf *clientConfig, home string) hop {
 	h := hop{label: fmt.Sprintf("jump %d", n)}
 	name, rest, ok := strings.Cut(text, "@")
 	if !ok {
@@ -279,7 +221,7 @@ func (r *reader) jump(n int, text string, machine access, conf *clientConfig, ho
 	}
 	var err error
 	if h.host, h.port, err = splitPort(rest); err != nil {
-		r.bad("jump", "%q: %v", text, err)
+		r.Bad("jump", "%q: %v", text, err)
 	}
 	prefix := fmt.Sprintf("jump.%d.", n)
 	h.user = name
@@ -294,23 +236,9 @@ func (r *reader) jump(n int, text string, machine access, conf *clientConfig, ho
 	if len(h.identities) > 0 {
 		or.identities = h.identities
 	}
-	h.access = r.access(prefix, or)
+	h.access = readAccess(r, prefix, or)
 	h.host = conf.hostName(h.host)
 	return h
-}
-
-// err is all that was wrong, a key that is not known included.
-func (r *reader) err(n fleet.NodeName) error {
-	for key := range r.m {
-		if !r.used[key] {
-			r.bad(key, "is not a setting of the ssh launcher")
-		}
-	}
-	if len(r.problems) == 0 {
-		return nil
-	}
-	slices.Sort(r.problems)
-	return fault.New(fault.Invalid, "node %s: %s", n, strings.Join(r.problems, "; "))
 }
 
 // list splits at commas and white space.

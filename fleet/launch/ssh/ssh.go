@@ -19,6 +19,7 @@ import (
 
 	"github.com/outwork-build/outwork/agent/dist"
 	"github.com/outwork-build/outwork/fleet"
+	"github.com/outwork-build/outwork/fleet/launch/kit"
 	"github.com/outwork-build/outwork/internal/fault"
 	"github.com/outwork-build/outwork/secret"
 	"github.com/outwork-build/outwork/secret/file"
@@ -140,7 +141,7 @@ func (l *Launcher) Launch(ctx context.Context, n fleet.Node, w io.Writer) (wire.
 		return nil, err
 	}
 	defer c.close()
-	log := &nodeLog{w: w, masks: c.masks}
+	log := kit.NewLog(w, "SSH", c.masks)
 	way, err := l.dialAgain(ctx, s, c, log)
 	if err != nil {
 		return nil, err
@@ -154,13 +155,13 @@ func (l *Launcher) Launch(ctx context.Context, n fleet.Node, w io.Writer) (wire.
 }
 
 // dialAgain logs in, with as many attempts as the settings say. What only a person can change is not tried again.
-func (l *Launcher) dialAgain(ctx context.Context, s *settings, c *credentials, log *nodeLog) (*way, error) {
+func (l *Launcher) dialAgain(ctx context.Context, s *settings, c *credentials, log *kit.Log) (*way, error) {
 	for attempt := 1; ; attempt++ {
 		way, err := l.dial(ctx, s, c, log, nil)
 		if err == nil || ctx.Err() != nil || attempt > s.retries || !fault.Is(err, fault.Unavailable) {
 			return way, err
 		}
-		log.printf("Attempt %d of %d failed: %v; again in %v", attempt, s.retries+1, err, s.retryWait)
+		log.Printf("Attempt %d of %d failed: %v; again in %v", attempt, s.retries+1, err, s.retryWait)
 		t := time.NewTimer(s.retryWait)
 		select {
 		case <-t.C:
@@ -172,7 +173,7 @@ func (l *Launcher) dialAgain(ctx context.Context, s *settings, c *credentials, l
 }
 
 // bringUp goes from a login to a running agent.
-func (l *Launcher) bringUp(ctx context.Context, way *way, s *settings, log *nodeLog) (wire.Link, error) {
+func (l *Launcher) bringUp(ctx context.Context, way *way, s *settings, log *kit.Log) (wire.Link, error) {
 	m := &machine{way: way, s: s, log: log}
 	if err := m.detect(ctx); err != nil {
 		return nil, err

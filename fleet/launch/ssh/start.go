@@ -16,6 +16,7 @@ import (
 
 	"github.com/outwork-build/outwork/agent/dist"
 	"github.com/outwork-build/outwork/fleet"
+	"github.com/outwork-build/outwork/fleet/launch/kit"
 	"github.com/outwork-build/outwork/internal/fault"
 	"github.com/outwork-build/outwork/wire"
 )
@@ -60,7 +61,7 @@ func (m *machine) command(b dist.Binary, p place) string {
 func (l *Launcher) start(m *machine, b dist.Binary, p place) (wire.Link, error) {
 	session, err := m.way.client().NewSession()
 	if err != nil {
-		return nil, trouble(fault.Unavailable, "look at sshd's log there (MaxSessions)", "open a session on %s: %w", m.way.target, err)
+		return nil, kit.Trouble(fault.Unavailable, "look at sshd's log there (MaxSessions)", "open a session on %s: %w", m.way.target, err)
 	}
 	k := &link{l: l, m: m, place: p, session: session, writing: make(chan struct{}, 1), closing: make(chan struct{}), exited: make(chan struct{})}
 	stdin, err1 := session.StdinPipe()
@@ -68,7 +69,7 @@ func (l *Launcher) start(m *machine, b dist.Binary, p place) (wire.Link, error) 
 	k.stdin, k.stdout, k.said = stdin, stdout, &lines{log: m.log, each: k.hear}
 	session.Stderr = k.said
 	line := m.command(b, p)
-	m.log.printf("$ %s", line)
+	m.log.Printf("$ %s", line)
 	if err := errors.Join(err1, err2, session.Start(line)); err != nil {
 		_ = session.Close()
 		return nil, fault.New(fault.Unavailable, "start the agent on %s: %w", m.way.target, err)
@@ -165,7 +166,7 @@ func (k *link) ended(err error, last string) error {
 	if hint == "" {
 		return fault.New(fault.Unavailable, "the agent on %s ended (%s)", k.m.way.target, how)
 	}
-	return trouble(fault.Unavailable, hint, "the agent on %s did not start (%s)", k.m.way.target, how)
+	return kit.Trouble(fault.Unavailable, hint, "the agent on %s did not start (%s)", k.m.way.target, how)
 }
 
 func (k *link) hint(code int, last string) string {
@@ -250,7 +251,7 @@ func (k *link) gone(patience time.Duration) bool {
 // kill ends an agent that does not end. sshd passes signals on only where it runs as the user, so there is a kill command as well. What
 // cannot be reached now is ended before the next start.
 func (k *link) kill() {
-	k.m.log.printf("The agent does not end: killing it")
+	k.m.log.Printf("The agent does not end: killing it")
 	ctx, cancel := context.WithTimeout(context.Background(), k.l.cfg.Grace)
 	defer cancel()
 	stop := context.AfterFunc(ctx, func() { k.m.way.giveUp(errors.New("the machine does not answer")) })

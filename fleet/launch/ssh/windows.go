@@ -11,6 +11,7 @@ import (
 	"github.com/pkg/sftp"
 
 	"github.com/outwork-build/outwork/agent/dist"
+	"github.com/outwork-build/outwork/fleet/launch/kit"
 	"github.com/outwork-build/outwork/internal/fault"
 )
 
@@ -27,12 +28,12 @@ func (m *machine) prepareWindows(b dist.Binary) place {
 func (m *machine) installWindows(ctx context.Context, b dist.Binary, p place) error {
 	c, done, err := m.openSFTP(ctx)
 	if err != nil {
-		return trouble(fault.Incompatible, "turn the sftp subsystem on in its sshd_config, or set agentPath and copy=false", "copy the agent to %s: %w", m.way.target, err)
+		return kit.Trouble(fault.Incompatible, "turn the sftp subsystem on in its sshd_config, or set agentPath and copy=false", "copy the agent to %s: %w", m.way.target, err)
 	}
 	defer done()
 	to := sftpPath(p.path)
 	if stamped(c, b, to) {
-		m.log.printf("The agent at %s is up to date (sha256 %.12s), nothing is copied", p.path, b.SHA256)
+		m.log.Printf("The agent at %s is up to date (sha256 %.12s), nothing is copied", p.path, b.SHA256)
 		return nil
 	}
 	start, tmp := time.Now(), to+".part"
@@ -49,9 +50,9 @@ func (m *machine) installWindows(ctx context.Context, b dist.Binary, p place) er
 		err = stamp(c, b, to)
 	}
 	if err != nil {
-		return trouble(fault.Unavailable, "check that user "+m.s.target().user+" may write there, and that the disk has room", "copy the agent to %s on %s: %w", p.path, m.way.target, err)
+		return kit.Trouble(fault.Unavailable, "check that user "+m.s.target().user+" may write there, and that the disk has room", "copy the agent to %s on %s: %w", p.path, m.way.target, err)
 	}
-	m.log.printf("Copied the agent (%s, sha256 %.12s) to %s by sftp in %v", size(b.Size), b.SHA256, p.path, time.Since(start).Round(time.Millisecond))
+	m.log.Printf("Copied the agent (%s, sha256 %.12s) to %s by sftp in %v", size(b.Size), b.SHA256, p.path, time.Since(start).Round(time.Millisecond))
 	return nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/outwork-build/outwork/fleet"
+	"github.com/outwork-build/outwork/fleet/launch/kit"
 	"github.com/outwork-build/outwork/internal/fault"
 	"github.com/outwork-build/outwork/wire"
 )
@@ -15,7 +16,7 @@ type attempt struct {
 	n    fleet.Node
 	s    *settings
 	keys keys
-	log  *nodeLog
+	log  *kit.Log
 
 	started bool // the service was started here
 }
@@ -23,11 +24,11 @@ type attempt struct {
 // run waits for the agent of a service that runs, and sets the machine up when none comes.
 func (a *attempt) run(ctx context.Context, before standing) (wire.Link, error) {
 	if before.up {
-		a.log.printf("The service was running: waiting up to %v for its agent to dial again", a.l.cfg.Again)
+		a.log.Printf("The service was running: waiting up to %v for its agent to dial again", a.l.cfg.Again)
 		if link, err := a.await(ctx, a.l.cfg.Again); link != nil || err != nil {
 			return link, err
 		}
-		a.log.printf("It has not dialled: setting the machine up again")
+		a.log.Printf("It has not dialled: setting the machine up again")
 	}
 	m, err := a.login(ctx)
 	if err != nil {
@@ -61,7 +62,7 @@ func (a *attempt) login(ctx context.Context) (*machine, error) {
 		if err == nil || ctx.Err() != nil || n > a.s.retries || !fault.Is(err, fault.Unavailable) {
 			return m, err
 		}
-		a.log.printf("Attempt %d of %d failed: %v; again in %v", n, a.s.retries+1, err, a.s.retryWait)
+		a.log.Printf("Attempt %d of %d failed: %v; again in %v", n, a.s.retries+1, err, a.s.retryWait)
 		if !pause(ctx, a.s.retryWait) {
 			return nil, err
 		}
@@ -94,13 +95,13 @@ func (a *attempt) setUp(ctx context.Context, m *machine) (wire.Link, error) {
 	if err != nil {
 		return nil, err
 	}
-	a.log.hide([]byte(credential))
+	a.log.Hide([]byte(credential))
 	a.started = true // or half: what is left of it is stopped
 	a.l.mark(a.n.Name, func(st *standing) { st.up, st.at = true, m.place })
 	if err := m.install(ctx, credential, a.keys.runAs); err != nil {
 		return nil, err
 	}
-	a.log.printf("The service runs: waiting up to %v for its agent to dial %s", a.s.dialIn, a.s.url)
+	a.log.Printf("The service runs: waiting up to %v for its agent to dial %s", a.s.dialIn, a.s.url)
 	link, err := a.await(ctx, a.s.dialIn)
 	if link == nil && err == nil {
 		err = m.silent(ctx)

@@ -16,6 +16,7 @@ import (
 
 	wsman "github.com/masterzen/winrm"
 
+	"github.com/outwork-build/outwork/fleet/launch/kit"
 	"github.com/outwork-build/outwork/internal/fault"
 )
 
@@ -74,7 +75,7 @@ func (s *settings) isPinned(chain []*x509.Certificate) error {
 		return errors.New("the machine shows no certificate")
 	}
 	if sum := sha256.Sum256(chain[0].Raw); hex.EncodeToString(sum[:]) != s.pinned {
-		return trouble(fault.Unauthenticated, "if the machine has a new certificate, set pinned to its SHA-256; if it has not, somebody else answers",
+		return kit.Trouble(fault.Unauthenticated, "if the machine has a new certificate, set pinned to its SHA-256; if it has not, somebody else answers",
 			"%s shows the certificate %x, and %s is pinned", s.address(), sum, s.pinned)
 	}
 	return nil

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/outwork-build/outwork/fleet"
+	"github.com/outwork-build/outwork/fleet/launch/kit"
 	"github.com/outwork-build/outwork/internal/fault"
 )
 
@@ -30,7 +31,7 @@ func (l *Launcher) Examine(ctx context.Context, n fleet.Node, report func(fleet.
 		}
 		h := fleet.Hop{Name: step.name, OK: err == nil, Text: text, Took: time.Since(start)}
 		if err != nil {
-			h.Text, h.Hint = tell(err)
+			h.Text, h.Hint = kit.Tell(err)
 		}
 		if report(h); err != nil {
 			return
@@ -109,7 +110,7 @@ func (e *examination) tls(ctx context.Context) (string, error) {
 }
 
 func (e *examination) login(ctx context.Context) (_ string, err error) {
-	if e.m, err = e.l.login(ctx, e.s, e.keys, &nodeLog{w: io.Discard}); err != nil {
+	if e.m, err = e.l.login(ctx, e.s, e.keys, kit.NewLog(io.Discard, "WinRM", nil)); err != nil {
 		return "", err
 	}
 	return fmt.Sprintf("as %s, by %s", e.s.user, e.s.auth), nil
@@ -165,6 +166,6 @@ func (e *examination) controller(ctx context.Context) (string, error) {
 	case r.code == 9009 || strings.Contains(r.err, "not recognized"):
 		return "not looked at: the machine has no curl", nil
 	}
-	return "", trouble(fault.Unavailable, "check name and firewall, or set url to an address of the controller that the machine can reach",
+	return "", kit.Trouble(fault.Unavailable, "check name and firewall, or set url to an address of the controller that the machine can reach",
 		"%s cannot be reached from the machine: %s", e.s.url, short(r.said()))
 }

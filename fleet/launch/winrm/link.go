@@ -5,6 +5,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/outwork-build/outwork/fleet/launch/kit"
 	"github.com/outwork-build/outwork/wire"
 )
 
@@ -14,7 +15,7 @@ type link struct {
 	l    *Launcher
 	s    *settings
 	keys keys
-	log  *nodeLog
+	log  *kit.Log
 
 	broken atomic.Bool // it failed before Close
 	closed atomic.Bool

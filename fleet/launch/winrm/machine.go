@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/outwork-build/outwork/fleet/launch/kit"
 	"github.com/outwork-build/outwork/internal/fault"
 )
 
@@ -16,7 +17,7 @@ import (
 type machine struct {
 	s     *settings
 	sh    *shell
-	log   *nodeLog
+	log   *kit.Log
 	place place
 }
 
@@ -31,10 +32,10 @@ type place struct {
 }
 
 // login opens a shell. That is the first time that the machine looks at the password.
-func (l *Launcher) login(ctx context.Context, s *settings, k keys, log *nodeLog) (*machine, error) {
+func (l *Launcher) login(ctx context.Context, s *settings, k keys, log *kit.Log) (*machine, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, s.timeout, s.mute(fmt.Errorf("waited %v", s.timeout)))
 	defer cancel()
-	log.printf("Logging in as %s at %s://%s/wsman (%s)", s.user, s.scheme(), s.address(), s.auth)
+	log.Printf("Logging in as %s at %s://%s/wsman (%s)", s.user, s.scheme(), s.address(), s.auth)
 	l.warn(s, log)
 	sh, err := s.client(k).open(ctx)
 	if err != nil {
@@ -44,13 +45,13 @@ func (l *Launcher) login(ctx context.Context, s *settings, k keys, log *nodeLog)
 }
 
 // warn tells of what a person has switched off.
-func (l *Launcher) warn(s *settings, log *nodeLog) {
+func (l *Launcher) warn(s *settings, log *kit.Log) {
 	switch {
 	case s.insecure:
-		log.printf("WARNING: insecure=true: whoever answers at this address is taken for the machine, and learns the password")
+		log.Printf("WARNING: insecure=true: whoever answers at this address is taken for the machine, and learns the password")
 		l.cfg.Log.Warn("the certificate of a machine is not looked at", "node", s.node, "host", s.host)
 	case s.auth == authBasic && !s.https:
-		log.printf("WARNING: allowUnencrypted=true: the password and the agent's credential go over the network in the clear")
+		log.Printf("WARNING: allowUnencrypted=true: the password and the agent's credential go over the network in the clear")
 		l.cfg.Log.Warn("the password of a machine goes over the network in the clear", "node", s.node, "host", s.host)
 	}
 }
@@ -63,16 +64,16 @@ func (m *machine) run(ctx context.Context, line string) (result, error) {
 }
 
 func (m *machine) within(ctx context.Context, long time.Duration, line string, stdin io.Reader) (result, error) {
-	m.log.printf("> %s", line)
+	m.log.Printf("> %s", line)
 	ctx, cancel := context.WithTimeoutCause(ctx, long, fault.New(fault.Unavailable, "it has not ended within %v: %s", long, line))
 	defer cancel()
 	r, err := m.sh.run(ctx, line, stdin)
 	switch {
 	case err != nil || r.code == 0:
 	case strings.Contains(r.said(), missing):
-		m.log.printf("There was no service")
+		m.log.Printf("There was no service")
 	default:
-		m.log.printf("It ended with %d: %s", r.code, short(r.said()))
+		m.log.Printf("It ended with %d: %s", r.code, short(r.said()))
 	}
 	return r, err
 }
@@ -96,7 +97,7 @@ func (m *machine) explain(r result) error {
 	case strings.Contains(said, "not enough space on the disk"), strings.Contains(said, "disk is full"):
 		return m.full("%s", said)
 	case strings.Contains(strings.ToLower(said), "access is denied"):
-		return trouble(fault.Denied, "let the user "+m.s.user+" be an administrator of the machine; a local one needs LocalAccountTokenFilterPolicy too", "%s", said)
+		return kit.Trouble(fault.Denied, "let the user "+m.s.user+" be an administrator of the machine; a local one needs LocalAccountTokenFilterPolicy too", "%s", said)
 	}
 	if said == "" {
 		said = fmt.Sprintf("exit code %d", r.code)
@@ -105,7 +106,7 @@ func (m *machine) explain(r result) error {
 }
 
 func (m *machine) full(format string, args ...any) error {
-	return trouble(fault.Exhausted, "make room there, or set the node's remote root to a folder on another drive", format, args...)
+	return kit.Trouble(fault.Exhausted, "make room there, or set the node's remote root to a folder on another drive", format, args...)
 }
 
 // short cuts what is meant for one line.
@@ -160,7 +161,7 @@ func (m *machine) where(data string) error {
 		p.root = p.top + `\agents\` + m.s.service
 	}
 	p.exe = p.root + `\bin\outwork-agent.exe`
-	m.log.printf("It is windows/%s (%s), the agent's folder is %s", p.arch, p.version, p.root)
+	m.log.Printf("It is windows/%s (%s), the agent's folder is %s", p.arch, p.version, p.root)
 	return nil
 }
 
@@ -182,7 +183,7 @@ func (m *machine) hash(ctx context.Context, path string) (string, error) {
 	if d := digest.FindStringSubmatch(r.out); d != nil || err != nil {
 		return strings.ToLower(strings.Join(d[min(1, len(d)):], "")), err
 	}
-	return "", trouble(fault.Unavailable, "let the user run certutil or PowerShell on the machine", "the SHA-256 of %s cannot be had: %s", path, short(r.said()))
+	return "", kit.Trouble(fault.Unavailable, "let the user run certutil or PowerShell on the machine", "the SHA-256 of %s cannot be had: %s", path, short(r.said()))
 }
 
 // power runs a command of PowerShell. It must have no double quotes.

@@ -23,7 +23,7 @@ func (m *machine) bring(ctx context.Context, b dist.Binary) (string, error) {
 		return "", err
 	}
 	if have == b.SHA256 {
-		m.log.printf("The agent's program there is current (SHA-256 %s)", b.SHA256)
+		m.log.Printf("The agent's program there is current (SHA-256 %s)", b.SHA256)
 		return m.place.exe, nil
 	}
 	if err := m.room(ctx, b); err != nil {
@@ -82,7 +82,7 @@ func (m *machine) fetch(ctx context.Context, b dist.Binary, to string) (bool, er
 		return false, nil
 	}
 	from := m.s.url + "/agent/windows/" + b.Arch
-	m.log.printf("The machine fetches the agent's program, %s, from %s", size(b.Size), from)
+	m.log.Printf("The machine fetches the agent's program, %s, from %s", size(b.Size), from)
 	for _, line := range []string{
 		"curl -fsSk --connect-timeout 20 -o " + quote(to) + " " + quote(from),
 		power("[Net.ServicePointManager]::SecurityProtocol='Tls12'; (New-Object Net.WebClient).DownloadFile(" + single(from) + "," + single(to) + ")"),
@@ -105,12 +105,12 @@ func (m *machine) fetch(ctx context.Context, b dist.Binary, to string) (bool, er
 			return false, err
 		}
 		if got == b.SHA256 {
-			m.log.printf("It is there after %v", time.Since(start).Round(time.Millisecond))
+			m.log.Printf("It is there after %v", time.Since(start).Round(time.Millisecond))
 			return true, nil
 		}
-		m.log.printf("What came has SHA-256 %q, expected %s: it is not taken", got, b.SHA256)
+		m.log.Printf("What came has SHA-256 %q, expected %s: it is not taken", got, b.SHA256)
 	}
-	m.log.printf("It cannot fetch it")
+	m.log.Printf("It cannot fetch it")
 	return false, nil
 }
 
@@ -122,9 +122,9 @@ func (m *machine) upload(ctx context.Context, b dist.Binary, to string) error {
 	}
 	defer f.Close()
 	start, text := time.Now(), to+".b64"
-	m.log.printf("Copying the agent's program, %s, over WinRM", size(b.Size))
+	m.log.Printf("Copying the agent's program, %s, over WinRM", size(b.Size))
 	r, err := m.within(ctx, m.s.transfer, `findstr "^" >`+quote(text), &lines{from: f, told: time.Now(), tell: func(n int64) {
-		m.log.printf("Copied %s of %s", size(n), size(b.Size))
+		m.log.Printf("Copied %s of %s", size(n), size(b.Size))
 	}})
 	if err == nil && r.code != 0 {
 		err = m.explain(r)
@@ -147,7 +147,7 @@ func (m *machine) upload(ctx context.Context, b dist.Binary, to string) error {
 			return err
 		}
 		if got == b.SHA256 {
-			m.log.printf("It is there after %v", time.Since(start).Round(time.Millisecond))
+			m.log.Printf("It is there after %v", time.Since(start).Round(time.Millisecond))
 			return m.must(ctx, "tidy up", "del "+quote(text))
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/outwork-build/outwork/fleet/launch/kit"
 	"github.com/outwork-build/outwork/internal/fault"
 )
 
@@ -128,13 +129,13 @@ func (m *machine) unserviceable(r result) error {
 	said := short(r.said())
 	switch {
 	case strings.Contains(said, deleting):
-		return trouble(fault.Unavailable, "close the Services window on the machine: Windows removes the old service when nobody looks at it any more", "%s", said)
+		return kit.Trouble(fault.Unavailable, "close the Services window on the machine: Windows removes the old service when nobody looks at it any more", "%s", said)
 	case strings.Contains(said, "ogon failure"), strings.Contains(said, "account name is invalid"):
-		return trouble(fault.Denied, "check runAs and runAsPassword; the user needs the right \"Log on as a service\" (secpol.msc, User Rights Assignment)", "%s", said)
+		return kit.Trouble(fault.Denied, "check runAs and runAsPassword; the user needs the right \"Log on as a service\" (secpol.msc, User Rights Assignment)", "%s", said)
 	case strings.Contains(strings.ToLower(said), "access is denied"):
 		return m.explain(r)
 	case strings.Contains(said, "start "):
-		return trouble(fault.Unavailable, "the service cannot start: the machine's event log (System, Service Control Manager) and "+m.place.root+`\agent.log say why; a virus scanner may keep the program from running`, "%s", said)
+		return kit.Trouble(fault.Unavailable, "the service cannot start: the machine's event log (System, Service Control Manager) and "+m.place.root+`\agent.log say why; a virus scanner may keep the program from running`, "%s", said)
 	}
 	return m.explain(r)
 }
@@ -152,7 +153,7 @@ func (m *machine) silent(ctx context.Context) error {
 			why += "; " + short(strings.TrimSpace(line))
 		}
 	}
-	return trouble(fault.Unavailable, "check that "+m.s.url+" can be reached from the machine, or set url to an address that can",
+	return kit.Trouble(fault.Unavailable, "check that "+m.s.url+" can be reached from the machine, or set url to an address that can",
 		"no agent has dialled within %v: %s%s", m.s.dialIn, state, strings.TrimSuffix(why, "; "))
 }
 

@@ -10,12 +10,12 @@ import (
 	"net"
 	"net/url"
 	"os"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/outwork-build/outwork/fleet"
+	"github.com/outwork-build/outwork/fleet/launch/kit"
 	"github.com/outwork-build/outwork/internal/fault"
 	"github.com/outwork-build/outwork/secret"
 )
@@ -95,67 +95,67 @@ func (l *Launcher) settings(n fleet.Node) (*settings, error) {
 	if err := fleet.CheckName(n.Name); err != nil {
 		return nil, fault.With(fault.Invalid, err)
 	}
-	r := &reader{m: n.Launcher.Config, used: map[string]bool{}}
+	r := kit.Read(n)
 	s := &settings{
 		node: n.Name, root: strings.TrimRight(n.RemoteRoot, `\/`),
-		host: r.text("host", string(n.Name)), port: r.number("port", 0, 65535),
-		user: r.text("user", ""), password: r.ref("password"), auth: r.text("auth", authNTLM),
-		ca: r.text("ca", ""), pinned: plainHex(r.text("pinned", "")), insecure: r.yes("insecure"),
-		service: r.text("service", serviceName(n.Name)), runAs: r.text("runAs", ""), runAsPassword: r.ref("runAsPassword"),
-		url: strings.TrimRight(r.text("url", l.cfg.URL()), "/"), upload: r.yes("upload"),
-		timeout: r.duration("timeout", time.Minute), transfer: r.duration("transfer", 15*time.Minute), dialIn: r.duration("dialIn", 90*time.Second),
-		retries: r.number("retries", 0, 1000), retryWait: r.duration("retryWait", 15*time.Second),
+		host: r.Text("host", string(n.Name)), port: r.Number("port", 0, 0, 65535),
+		user: r.Text("user", ""), password: r.Ref("password", ""), auth: r.Text("auth", authNTLM),
+		ca: r.Text("ca", ""), pinned: plainHex(r.Text("pinned", "")), insecure: r.Yes("insecure", false),
+		service: r.Text("service", serviceName(n.Name)), runAs: r.Text("runAs", ""), runAsPassword: r.Ref("runAsPassword", ""),
+		url: strings.TrimRight(r.Text("url", l.cfg.URL()), "/"), upload: r.Yes("upload", false),
+		timeout: r.Duration("timeout", time.Minute), transfer: r.Duration("transfer", 15*time.Minute), dialIn: r.Duration("dialIn", 90*time.Second),
+		retries: r.Number("retries", 0, 0, 1000), retryWait: r.Duration("retryWait", 15*time.Second),
 	}
 	s.https = s.port == portHTTPS
-	if r.text("https", "") != "" {
-		s.https = r.yes("https")
+	if r.Text("https", "") != "" {
+		s.https = r.Yes("https", false)
 	}
 	if s.port == 0 && s.https {
 		s.port = portHTTPS
 	}
 	s.port = cmp.Or(s.port, portHTTP)
 	s.options = l.cfg.Options(s.url)
-	s.check(r, r.yes("allowUnencrypted"))
-	return s, r.err(n.Name)
+	s.check(r, r.Yes("allowUnencrypted", false))
+	return s, r.Err()
 }
 
 // check says what is wrong with values that could be read.
-func (s *settings) check(r *reader, allowUnencrypted bool) {
+func (s *settings) check(r *kit.Settings, allowUnencrypted bool) {
 	if s.host == "" || strings.ContainsAny(s.host, " \t\r\n/@\\\"'?#") {
-		r.bad("host", "%q: expected a host's name or address", s.host)
+		r.Bad("host", "%q: expected a host's name or address", s.host)
 	}
 	if s.user == "" {
-		r.bad("user", "is missing: expected an administrator of the machine, NAME or DOMAIN\\NAME")
+		r.Bad("user", "is missing: expected an administrator of the machine, NAME or DOMAIN\\NAME")
 	}
 	if s.password == "" {
-		r.bad("password", "is missing: expected file:/PATH or env:NAME")
+		r.Bad("password", "is missing: expected file:/PATH or env:NAME")
 	}
 	switch {
 	case s.auth != authNTLM && s.auth != authBasic:
-		r.bad("auth", "%q: expected ntlm or basic", s.auth)
+		r.Bad("auth", "%q: expected ntlm or basic", s.auth)
 	case s.auth == authBasic && !s.https && !allowUnencrypted:
-		r.bad("auth", "basic without https sends the password in the clear: expected https=true, auth=ntlm, or allowUnencrypted=true if the network is as good as a cable")
+		r.Bad("auth", "basic without https sends the password in the clear: expected https=true, auth=ntlm, or allowUnencrypted=true if the network is as good as a cable")
 	}
 	if !s.https && (s.ca != "" || s.pinned != "" || s.insecure) {
-		r.bad("https", "is false: ca, pinned and insecure are about certificates")
+		r.Bad("https", "is false: ca, pinned and insecure are about certificates")
 	}
 	if s.pinned != "" && len(s.pinned) != 2*sha256.Size {
-		r.bad("pinned", "expected the %d hexadecimal digits of a SHA-256", 2*sha256.Size)
+		r.Bad("pinned", "expected the %d hexadecimal digits of a SHA-256", 2*sha256.Size)
 	}
 	if !isService(s.service) {
-		r.bad("service", "%q: expected letters, digits, - _ and .", s.service)
+		r.Bad("service", "%q: expected letters, digits, - _ and .", s.service)
 	}
 	if u, err := url.Parse(s.url); err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") || !quotable(s.url) {
-		r.bad("url", "%q: expected http://HOST or https://HOST, as the machine reaches the controller", s.url)
+		r.Bad("url", "%q: expected http://HOST or https://HOST, as the machine reaches the controller", s.url)
 	}
 	if s.root != "" && !isFolder(s.root) {
-		r.problems = append(r.problems, fmt.Sprintf("remoteRoot: %q: expected a folder like C:\\outwork, without quotes and %%", s.root))
+		r.Wrong("remoteRoot", "%q: expected a folder like C:\\outwork, without quotes and %%", s.root)
 	}
 	if !quotable(s.runAs) {
-		r.bad("runAs", "%q: expected a user's name", s.runAs)
+		r.Bad("runAs", "%q: expected a user's name", s.runAs)
 	}
 	if (s.runAs != "") != (s.runAsPassword != "") {
-		r.bad("runAs", "expected runAs and runAsPassword, or neither")
+		r.Bad("runAs", "expected runAs and runAsPassword, or neither")
 	}
 }
 
@@ -236,69 +236,4 @@ func (l *Launcher) unlock(ctx context.Context, s *settings) (k keys, err error) 
 		return k, fault.New(fault.Invalid, "ca: %s has no certificate in PEM", s.ca)
 	}
 	return k, nil
-}
-
-// reader takes settings out of a map and remembers what was wrong.
-type reader struct {
-	m        map[string]string
-	used     map[string]bool
-	problems []string
-}
-
-func (r *reader) bad(key, format string, args ...any) {
-	r.problems = append(r.problems, "launcher.config."+key+": "+fmt.Sprintf(format, args...))
-}
-
-func (r *reader) text(key, or string) string {
-	r.used[key] = true
-	return cmp.Or(r.m[key], or)
-}
-
-func (r *reader) ref(key string) secret.Ref {
-	ref := secret.Ref(r.text(key, ""))
-	if ref != "" {
-		if _, _, err := ref.Split(); err != nil {
-			r.bad(key, "%v", err)
-		}
-	}
-	return ref
-}
-
-func (r *reader) yes(key string) bool {
-	b, err := strconv.ParseBool(r.text(key, "false"))
-	if err != nil {
-		r.bad(key, "%q: expected true or false", r.m[key])
-	}
-	return b
-}
-
-// number reads one from 0, which is the default.
-func (r *reader) number(key string, low, high int) int {
-	n, err := strconv.Atoi(r.text(key, strconv.Itoa(low)))
-	if err != nil || n < low || n > high {
-		r.bad(key, "%q: expected a number from %d to %d", r.m[key], low, high)
-	}
-	return n
-}
-
-func (r *reader) duration(key string, or time.Duration) time.Duration {
-	d, err := time.ParseDuration(r.text(key, or.String()))
-	if err != nil || d < time.Millisecond || d > 24*time.Hour {
-		r.bad(key, "%q: expected a time like 30s", r.m[key])
-	}
-	return d
-}
-
-// err is all that was wrong, a key that is not known included.
-func (r *reader) err(n fleet.NodeName) error {
-	for key := range r.m {
-		if !r.used[key] {
-			r.bad(key, "is not a setting of the winrm launcher")
-		}
-	}
-	if len(r.problems) == 0 {
-		return nil
-	}
-	slices.Sort(r.problems)
-	return fault.New(fault.Invalid, "node %s: %s", n, strings.Join(r.problems, "; "))
 }

@@ -14,6 +14,7 @@ import (
 	wsman "github.com/masterzen/winrm"
 	"github.com/masterzen/winrm/soap"
 
+	"github.com/outwork-build/outwork/fleet/launch/kit"
 	"github.com/outwork-build/outwork/internal/fault"
 )
 
@@ -200,9 +201,9 @@ func faultOf(answer string, status int) error {
 	}
 	switch {
 	case f.code == 5:
-		return trouble(fault.Denied, "make the user a member of the machine's Administrators; a local one needs LocalAccountTokenFilterPolicy too", "%w", f)
+		return kit.Trouble(fault.Denied, "make the user a member of the machine's Administrators; a local one needs LocalAccountTokenFilterPolicy too", "%w", f)
 	case strings.Contains(f.text, "concurrent"): // shells, users or operations
-		return trouble(fault.Exhausted, "see `winrm get winrm/config/winrs` on the machine", "%w", f)
+		return kit.Trouble(fault.Exhausted, "see `winrm get winrm/config/winrs` on the machine", "%w", f)
 	}
 	return fault.With(fault.Unavailable, f)
 }

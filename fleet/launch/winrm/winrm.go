@@ -20,6 +20,7 @@ import (
 
 	"github.com/outwork-build/outwork/agent/dist"
 	"github.com/outwork-build/outwork/fleet"
+	"github.com/outwork-build/outwork/fleet/launch/kit"
 	"github.com/outwork-build/outwork/internal/fault"
 	"github.com/outwork-build/outwork/secret"
 	"github.com/outwork-build/outwork/secret/file"
@@ -120,7 +121,7 @@ func (l *Launcher) Launch(ctx context.Context, n fleet.Node, w io.Writer) (wire.
 	if err != nil {
 		return nil, err
 	}
-	a := &attempt{l: l, n: n, s: s, keys: k, log: &nodeLog{w: w, masks: k.masks()}}
+	a := &attempt{l: l, n: n, s: s, keys: k, log: kit.NewLog(w, "WinRM", k.masks())}
 	before := l.hold(n.Name)
 	found, err := a.run(ctx, before)
 	if err == nil {
@@ -150,7 +151,7 @@ func (l *Launcher) Remove(ctx context.Context, n fleet.Node, w io.Writer) error 
 	if err != nil {
 		return err
 	}
-	log := &nodeLog{w: w, masks: k.masks()}
+	log := kit.NewLog(w, "WinRM", k.masks())
 	err = l.visit(ctx, s, k, log, func(m *machine) error {
 		if err := m.look(ctx); err != nil {
 			return err
@@ -165,7 +166,7 @@ func (l *Launcher) Remove(ctx context.Context, n fleet.Node, w io.Writer) error 
 }
 
 // stop ends the service of a node. A machine that cannot be reached keeps it: its agent goes on dialling, and the next Launch finds it.
-func (l *Launcher) stop(ctx context.Context, s *settings, k keys, log *nodeLog) {
+func (l *Launcher) stop(ctx context.Context, s *settings, k keys, log *kit.Log) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), l.cfg.Grace)
 	defer cancel()
 	at := l.standing(s.node).at
@@ -174,14 +175,14 @@ func (l *Launcher) stop(ctx context.Context, s *settings, k keys, log *nodeLog) 
 		return m.stop(ctx)
 	})
 	if err != nil {
-		log.printf("The service is not stopped: %v", err)
+		log.Printf("The service is not stopped: %v", err)
 		return
 	}
 	l.mark(s.node, func(st *standing) { st.up = false })
 }
 
 // visit logs in for what do does.
-func (l *Launcher) visit(ctx context.Context, s *settings, k keys, log *nodeLog, do func(*machine) error) error {
+func (l *Launcher) visit(ctx context.Context, s *settings, k keys, log *kit.Log, do func(*machine) error) error {
 	m, err := l.login(ctx, s, k, log)
 	if err != nil {
 		return err
