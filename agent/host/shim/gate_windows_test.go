@@ -183,6 +183,10 @@ func TestTheContactGoesWithTheShim(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if err := Write(conn, Message{Kind: KindLease, Lease: "l", Folder: t.TempDir()}); err != nil {
+		t.Fatal(err)
+	}
+	hello(t, conn)
 	sd, err := windows.GetNamedSecurityInfo(path, windows.SE_FILE_OBJECT, windows.DACL_SECURITY_INFORMATION)
 	if err != nil {
 		t.Fatal(err)
@@ -199,8 +203,6 @@ func TestTheContactGoesWithTheShim(t *testing.T) {
 	if err := proc.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	_, _ = io.ReadAll(conn)
-	_ = conn.Close()
 	_, _ = proc.Wait()
 	if _, err := Dial(path); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("the shim was killed, and is said to be there: %v", err)
