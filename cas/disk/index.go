@@ -75,6 +75,11 @@ func (s *slot) header() header {
 	return header{kind: k, n: uint32(s.size), key: s.key}
 }
 
+// digest is that of a slot's blob.
+func (s *slot) digest() cas.Digest {
+	return cas.Digest{Hash: hex.EncodeToString(s.key[:]), Size: s.size}
+}
+
 func newIndex(cfg Config) *index {
 	return &index{maxBytes: cfg.MaxBytes, maxBlobs: cfg.MaxBlobs, lease: cfg.Lease, protect: cfg.Keep != nil, fresh: 1,
 		blobs: map[key]uint32{}, actions: map[key]uint32{}, packs: map[uint32]*pack{}, pending: map[key]int{}}

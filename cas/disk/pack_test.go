@@ -371,3 +371,59 @@ func TestFinder(t *testing.T) {
 		t.Errorf("%d files were left in tmp", n)
 	}
 }
+
+func TestVerify(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, disk.Config{Dir: dir})
+	small, big := put(t, s, 1, 1000), put(t, s, 2, large)
+	put(t, s, 3, 2000)
+	put(t, s, 4, large)
+	if err := s.PutAction(t.Context(), cas.ActionKey{Key: "k"}, []byte("value")); err != nil {
+		t.Fatal(err)
+	}
+	if r, err := s.Verify(t.Context()); err != nil || r != (disk.Report{Blobs: 4, Actions: 1, Bytes: 3005 + 2*large}) {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	for file, at := range map[string][]byte{packs(t, dir)[0]: castest.Bytes(1, 1000), blobFile(t, dir, big): castest.Bytes(2, large)} {
+		info, err := os.Stat(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b[bytes.Index(b, at)+700] ^= 1
+		if err := os.WriteFile(file, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chtimes(file, info.ModTime(), info.ModTime()); err != nil { // as a disk that rots does
+			t.Fatal(err)
+		}
+	}
+	if r, err := s.Verify(t.Context()); err != nil || r != (disk.Report{Blobs: 2, Actions: 1, Bytes: 2005 + large, Dropped: 2}) {
+		t.Errorf("%+v, %v", r, err)
+	}
+	if has(t, s, small) || has(t, s, big) {
+		t.Error("a damaged blob is there")
+	}
+}
+
+func TestShrink(t *testing.T) {
+	s := open(t, disk.Config{MaxBytes: 8 << 20, Lease: time.Nanosecond})
+	old := putMany(t, s, 0, 1000, 1000)
+	big := put(t, s, 9000, large)
+	young := putMany(t, s, 5000, 500, 1000)
+	if used, err := s.Shrink(t.Context(), 1<<20); err != nil || used > 1<<20 || used < 1<<19 {
+		t.Fatalf("%d bytes, %v", used, err)
+	}
+	if missing, err := s.Missing(t.Context(), append(young, big)); err != nil || len(missing) > 0 {
+		t.Errorf("%d of the youngest are gone: %v", len(missing), err)
+	}
+	if missing, err := s.Missing(t.Context(), old[:400]); err != nil || len(missing) != 400 {
+		t.Errorf("%d of the 400 oldest are gone: %v", len(missing), err)
+	}
+	if used, err := s.Shrink(t.Context(), 0); err != nil || used > 100_000 || s.Stats().Blobs > 0 {
+		t.Errorf("%d bytes of %+v, %v", used, s.Stats(), err)
+	}
+}

@@ -109,11 +109,29 @@ func (s *Store) open(ctx context.Context, p place, d cas.Digest, offset int64) (
 	if info.Size() == d.Size && s.index.trusted(p.key, info.ModTime()) {
 		return &plain{ctx, f, d.Size - offset}, nil
 	}
+	return s.checked(ctx, p, d, f, info, offset), nil
+}
+
+// openChecked opens a blob's file to be hashed as it is read.
+func (s *Store) openChecked(ctx context.Context, p place, d cas.Digest) (io.ReadCloser, error) {
+	f, err := os.Open(s.path("blobs", filePath(p.where, p.key, p.size)))
+	if err != nil {
+		return nil, err
+	}
+	info, err := f.Stat()
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return s.checked(ctx, p, d, f, info, 0), nil
+}
+
+func (s *Store) checked(ctx context.Context, p place, d cas.Digest, f *os.File, info os.FileInfo, offset int64) *reader {
 	r := &reader{ctx: ctx, s: s, p: p, f: f, d: d, modified: info.ModTime(), left: d.Size - offset}
 	if offset == 0 {
 		r.v = cas.NewVerifier(d, f)
 	}
-	return r, nil
+	return r
 }
 
 func (r *reader) Read(p []byte) (int, error) {
