@@ -31,7 +31,7 @@ var shared = map[string][]string{
 	"agent":         {"ant", "host", "remote", "update", "agenttest"},
 	"pipeline/step": {"steptest", "executor"},
 	"store":         {"storetest"},
-	"fleet/launch":  {"launchtest"},
+	"fleet/launch":  {"kit", "launchtest"},
 }
 
 type source struct {

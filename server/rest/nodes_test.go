@@ -97,6 +97,14 @@ func TestTheLifeOfANode(t *testing.T) {
 	if n, err := c.Node(ctx, "copy"); err != nil || n.Offline == nil || n.Offline.By != "admin" || !strings.Contains(n.Offline.Text, "new rack") {
 		t.Errorf("%+v, %v", n.Offline, err)
 	}
+	third := byCommand(t, "third")
+	if _, err := c.CreateNode(ctx, api.NodeCreate{Name: "third", CopyFrom: "copy", LauncherConfig: third.LauncherConfig}); err != nil {
+		t.Error(err)
+	}
+	is(f, "third", "online") // that a person disconnected the other is not its own
+	if err := c.DeleteNode(ctx, "third"); err != nil {
+		t.Error(err)
+	}
 	if err := c.ReconnectNode(ctx, "copy"); err != nil {
 		t.Error(err)
 	}

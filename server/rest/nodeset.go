@@ -51,7 +51,7 @@ const local = "local"
 
 // copied is a node without what is its own.
 func copied(n fleet.Node) fleet.Node {
-	n.Offline = nil
+	n.Offline, n.Down, n.Used = nil, nil, false
 	n.Labels = slices.Clone(n.Labels)
 	n.Env, n.Tools, n.Monitors = maps.Clone(n.Env), maps.Clone(n.Tools), maps.Clone(n.Monitors)
 	n.Launcher.Config, n.Retention.Config = maps.Clone(n.Launcher.Config), maps.Clone(n.Retention.Config)
