@@ -209,7 +209,7 @@ func (e *env) root() *cobra.Command {
 			root.AddCommand(c)
 		}
 	}
-	add("run", e.runCmd(), e.serverCmd(), e.agentCmd(), e.taskCmd(), e.cleanCmd())
+	add("run", e.runCmd(), e.serverCmd(), e.agentCmd(), e.taskCmd(), e.cleanCmd(), e.cacheCmd())
 	add("ask", e.loginCmd(), e.logoutCmd(), e.whoamiCmd(), e.jobCmd(), e.buildCmd(), e.nodeCmd(), e.queueCmd(), e.explainCmd(),
 		e.tokenCmd(), e.userCmd(), e.pipelineCmd(), e.adminCmd(), e.configCmd())
 	root.AddCommand(e.jenkinsCmds()...)
