@@ -237,7 +237,7 @@ func TestExaminingWhatIsNotThere(t *testing.T) {
 		t.Errorf("%+v, %v", n, err)
 	}
 	var last api.NodeHop
-	if err := c.ExamineNode(ctx, "dials", func(h api.NodeHop) error { last = h; return nil }); err != nil || last.OK || last.Name != "link" || !strings.Contains(last.Hint, "outwork agent") {
+	if err := c.ExamineNode(ctx, "dials", func(h api.NodeHop) error { last = h; return nil }); err != nil || last.OK || last.Name != "credential" || !strings.Contains(last.Hint, "outwork node token --node 'dials'") {
 		t.Errorf("%+v, %v", last, err)
 	}
 	_, err := c.TestNode(ctx, "dials")

@@ -184,6 +184,7 @@ var calls = map[string]string{
 	"list-nodes": "Nodes", "get-node": "Node", "update-node": "UpdateNode", "delete-node": "DeleteNode", "node-offline": "NodeOffline",
 	"create-node": "CreateNode", "node-disconnect": "DisconnectNode", "node-reconnect": "ReconnectNode", "order-nodes": "OrderNodes",
 	"list-node-records": "NodeHistory", "get-node-series": "NodeSeries", "examine-node": "ExamineNode", "test-node": "TestNode",
+	"list-node-host-keys": "NodeHostKeys", "approve-node": "ApproveNode", "list-node-logins": "NodeLogins", "authorize-key": "AuthorizedKeys",
 	"node-online": "NodeOnline", "get-node-log": "NodeLog", "list-queue": "Queue", "why": "Why", "explain": "Explain",
 	"list-tools": "Tools", "sync-tools": "SyncTools",
 	"get-config": "ConfigState", "export-config": "ConfigExport", "plan-config": "ConfigPlan", "apply-config": "ConfigApply", "reload-config": "ConfigReload", "undo-config": "ConfigUndo",

@@ -113,7 +113,7 @@ func TestNobodyGetsInWithoutTheScope(t *testing.T) {
 			}
 		}
 	})
-	admin := []string{"create-node", "order-nodes", "node-disconnect", "node-reconnect", "examine-node", "test-node", "update-node", "delete-node", "node-offline", "node-online", "create-join-token", "list-users", "create-user", "update-user", "delete-user", "reset-password",
+	admin := []string{"create-node", "order-nodes", "node-disconnect", "node-reconnect", "examine-node", "test-node", "list-node-host-keys", "approve-node", "list-node-logins", "authorize-key", "update-node", "delete-node", "node-offline", "node-online", "create-join-token", "list-users", "create-user", "update-user", "delete-user", "reset-password",
 		"list-user-tokens", "revoke-user-tokens", "backup", "sync-tools",
 		"get-config", "export-config", "plan-config", "apply-config", "reload-config", "undo-config"}
 	write := []string{"create-job", "update-job", "delete-job", "start-build", "delete-build", "abort-build", "rebuild"}
@@ -333,7 +333,12 @@ func TestArtifacts(t *testing.T) {
 		resp, body := ask(t, f, "GET", "/api/v1/jobs/a%2Fb/builds/1/artifacts/"+strings.ReplaceAll(p, " ", "%20"), f.Token, "")
 		failed(t, p, resp, body, 404, fault.NotFound)
 	}
-	// A blob that is gone is said to be gone, not served short.
+	// A blob that is gone is said to be gone, not served short. A large one is a file of its own.
+	f.Run("large", `node { sh 'head -c 200000 /dev/zero > f'; archiveArtifacts 'f' }`)
+	as, err = c.Artifacts(ctx, "large", 1)
+	if err != nil || len(as) != 1 {
+		t.Fatalf("%+v, %v", as, err)
+	}
 	d, err := cas.ParseDigest(as[0].Digest)
 	if err != nil {
 		t.Fatal(err)
@@ -349,7 +354,7 @@ func TestArtifacts(t *testing.T) {
 	if removed != 1 {
 		t.Fatalf("removed %d files of %s", removed, d)
 	}
-	_, err = c.Artifact(ctx, "a/b", 1, as[0].Path)
+	_, err = c.Artifact(ctx, "large", 1, as[0].Path)
 	expect(t, "a blob that is gone", err, fault.NotFound, "gone")
 }
 

@@ -79,7 +79,9 @@ func TestApprovingAHostKey(t *testing.T) {
 	s.fails(exitConflict, firstKey+" awaits approval", "node", "approve", "far", "--fingerprint", secondKey)
 	s.ok("Approved "+firstKey, "node", "approve", "far", "--fingerprint", firstKey)
 	s.ok("far: online.", "node", "wait-online", "far", "--timeout", "1m")
-	s.ok(firstKey+" of 127.0.0.1:"+fmt.Sprint(w.port)+" approved by admin", "node", "history", "far")
+	if rs := fmt.Sprint(s.json("node", "history", "far")); !strings.Contains(rs, firstKey+" of 127.0.0.1:"+fmt.Sprint(w.port)+" approved by admin") {
+		t.Errorf("%s", rs)
+	}
 	s.fails(exitConflict, "let in is 127.0.0.1", "node", "approve", "far", "--yes")
 
 	w.to.Store(int64(second))
@@ -96,6 +98,8 @@ func TestApprovingAHostKey(t *testing.T) {
 		}
 	}
 	s.ok("far: online.", "node", "wait-online", "far", "--timeout", "1m")
-	s.ok("in place of "+firstKey, "node", "history", "far")
+	if rs := fmt.Sprint(s.json("node", "history", "far")); !strings.Contains(rs, secondKey+" of ") || !strings.Contains(rs, "in place of "+firstKey) {
+		t.Errorf("%s", rs)
+	}
 	s.fails(exitNotFound, "nobody", "node", "approve", "nobody")
 }
