@@ -130,3 +130,19 @@ func (u untilDone) Read(p []byte) (int, error) {
 	}
 	return u.r.Read(p)
 }
+
+// Source passes on the bytes of R and keeps the error, other than io.EOF, that ended them: it tells a source that failed from a reader of
+// it that did. It is not safe for concurrent use.
+type Source struct {
+	R   io.Reader
+	Err error
+}
+
+// Read is io.Reader.
+func (s *Source) Read(p []byte) (int, error) {
+	n, err := s.R.Read(p)
+	if err != nil && err != io.EOF {
+		s.Err = err
+	}
+	return n, err
+}

@@ -27,7 +27,7 @@ func (c *codecs) decode(r io.Reader, use func(io.Reader) error) error {
 			return err
 		}
 	}
-	source := &remembering{r: r}
+	source := &cas.Source{R: r}
 	if err := d.Reset(source); err != nil {
 		return err
 	}
@@ -41,30 +41,16 @@ func (c *codecs) decode(r io.Reader, use func(io.Reader) error) error {
 // decoded tells what the source says from what the decoder says.
 type decoded struct {
 	d      *zstd.Decoder
-	source *remembering
+	source *cas.Source
 }
 
 func (d decoded) Read(p []byte) (int, error) {
 	n, err := d.d.Read(p)
 	if err != nil && err != io.EOF {
-		if d.source.err != nil && d.source.err != io.EOF {
-			return n, d.source.err
+		if d.source.Err != nil {
+			return n, d.source.Err
 		}
 		return n, errors.Join(cas.ErrMismatch, err)
-	}
-	return n, err
-}
-
-// remembering keeps the error that ended a reader.
-type remembering struct {
-	r   io.Reader
-	err error
-}
-
-func (r *remembering) Read(p []byte) (int, error) {
-	n, err := r.r.Read(p)
-	if err != nil {
-		r.err = err
 	}
 	return n, err
 }

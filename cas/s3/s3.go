@@ -155,11 +155,11 @@ func (s *Store) Put(ctx context.Context, d cas.Digest, r io.Reader) error {
 		}
 		r = bytes.NewReader(b)
 	}
-	source := &remembering{r: r}
+	source := &cas.Source{R: r}
 	_, err = s.core.Client.PutObject(ctx, s.bucket, s.object(d), source, d.Size, minio.PutObjectOptions{
 		ContentType: "application/octet-stream", PartSize: partSize, NumThreads: 1})
-	if source.err != nil {
-		err = source.err
+	if source.Err != nil {
+		err = source.Err
 	} else {
 		err = known(ctx, err)
 	}
@@ -266,20 +266,6 @@ func (e *exactly) Read(p []byte) (int, error) {
 	n, err := e.r.Read(p[:min(int64(len(p)), e.left)])
 	if e.left -= int64(n); err == io.EOF && e.left > 0 {
 		err = io.ErrUnexpectedEOF
-	}
-	return n, err
-}
-
-// remembering keeps the error that ended a reader before its end.
-type remembering struct {
-	r   io.Reader
-	err error
-}
-
-func (r *remembering) Read(p []byte) (int, error) {
-	n, err := r.r.Read(p)
-	if err != nil && err != io.EOF {
-		r.err = err
 	}
 	return n, err
 }

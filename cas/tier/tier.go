@@ -185,26 +185,12 @@ func (s *Store) copy(ctx context.Context, d cas.Digest) error {
 		return err
 	}
 	defer blob.Close()
-	source := &remembering{r: blob}
+	source := &cas.Source{R: blob}
 	if err := s.near.Put(ctx, d, source); err != nil {
-		if source.err != nil {
-			return source.err
+		if source.Err != nil {
+			return source.Err
 		}
 		s.spared(d, err)
 	}
 	return nil
-}
-
-// remembering keeps the error that ended a reader before its end.
-type remembering struct {
-	r   io.Reader
-	err error
-}
-
-func (r *remembering) Read(p []byte) (int, error) {
-	n, err := r.r.Read(p)
-	if err != nil && err != io.EOF {
-		r.err = err
-	}
-	return n, err
 }
