@@ -8,7 +8,7 @@
 //
 // A blob is hashed while it is received. Small ones are appended to a pack: those that are put at the same time share one sync.
 // A large one is written to a file, synced, renamed into the folder that is filled at present, and visible once that folder is synced
-// too. Folders are numbered, not named after hashes, so that there is one to sync. Which blob is where is in memory, some 150 bytes
+// too. Folders are numbered, not named after hashes, so that there is one to sync. Which blob is where is in memory, some 160 bytes
 // each, and read from packs and folders at Open.
 //
 // The least recently used blobs make room, both for the bound and when the disk is full (see room.go). The order of use is in
