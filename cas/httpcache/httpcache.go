@@ -134,8 +134,9 @@ func (h *Handler) blob(w http.ResponseWriter, r *http.Request, hash string) erro
 		if err := h.putBlob(r, hash); err != nil {
 			return err
 		}
-		w.WriteHeader(http.StatusOK)
-		return nil
+		// Of a blob that was there nothing was read, and many clients look for an answer only when all is sent.
+		_, err := io.Copy(io.Discard, r.Body)
+		return err
 	}
 	return errMethod
 }

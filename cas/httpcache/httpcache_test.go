@@ -113,6 +113,15 @@ func TestBlobs(t *testing.T) {
 	w.want(405, "DELETE", "/cas/"+cas.Of(chunked).Hash, nil)
 }
 
+// Who puts what is there already may send it to its end.
+func TestPutAgainIsHeardOut(t *testing.T) {
+	w := serve(t, nil)
+	b := castest.Bytes(7, 20<<20)
+	for range 4 {
+		w.want(200, "PUT", "/cas/"+cas.Of(b).Hash, b)
+	}
+}
+
 func TestRanges(t *testing.T) {
 	w := serve(t, nil)
 	for _, n := range []int64{1000, 1 << 20} {
