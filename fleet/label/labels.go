@@ -3,6 +3,8 @@ package label
 import (
 	"strings"
 	"unicode"
+
+	"github.com/outwork-build/outwork/internal/near"
 )
 
 // ParseLabels splits a node's label string at white space. A label with white space in it stands in double quotes, with the
@@ -73,7 +75,7 @@ func Nearest(name string, known []string) (string, bool) {
 	length := len([]rune(name))
 	best, least := "", min(max(1, length/3)+1, length)
 	for _, k := range known {
-		d := distance(fold(name), fold(k))
+		d := near.Distance(fold(name), fold(k), least)
 		if k != name && (d < least || d == least && best != "" && k < best) {
 			best, least = k, d
 		}
@@ -81,27 +83,4 @@ func Nearest(name string, known []string) (string, bool) {
 	return best, best != ""
 }
 
-func fold(s string) []rune { return []rune(strings.Map(unicode.ToLower, s)) }
-
-// distance counts the insertions, deletions, replacements and swaps of neighbours that make a into b.
-func distance(a, b []rune) int {
-	two, one, row := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range a {
-		two, one, row = one, row, two
-		row[0] = i + 1
-		for j := range b {
-			cost := 1
-			if a[i] == b[j] {
-				cost = 0
-			}
-			row[j+1] = min(one[j+1]+1, row[j]+1, one[j]+cost)
-			if i > 0 && j > 0 && a[i] == b[j-1] && a[i-1] == b[j] {
-				row[j+1] = min(row[j+1], two[j-1]+1)
-			}
-		}
-	}
-	return row[len(b)]
-}
+func fold(s string) string { return strings.Map(unicode.ToLower, s) }

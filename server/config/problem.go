@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/outwork-build/outwork/internal/fault"
+	"github.com/outwork-build/outwork/internal/near"
 )
 
 // Problem is one thing that is wrong with a file. Line and Column count from 1; 0 when it is of no place.
@@ -72,42 +73,13 @@ func (p *Problems) err() error {
 	return fault.With(fault.Invalid, p)
 }
 
-// near returns those names that look like a wrong one, for "did you mean".
-func near(wrong string, names []string) string {
+// nearest returns the name that looks most like a wrong one, for "did you mean"; "" when none does.
+func nearest(wrong string, names []string) string {
 	best, limit := "", max(1, len(wrong)/3)
 	for _, n := range names {
-		if d := distance(strings.ToLower(wrong), strings.ToLower(n)); d <= limit {
+		if d := near.Distance(strings.ToLower(wrong), strings.ToLower(n), limit); d <= limit {
 			best, limit = n, d-1
 		}
 	}
 	return best
-}
-
-// distance is Levenshtein's, a swap of neighbours counting one.
-func distance(a, b string) int {
-	x, y := []rune(a), []rune(b)
-	if len(x) > 100 || len(y) > 100 {
-		return 100
-	}
-	d := make([][]int, len(x)+1)
-	for i := range d {
-		d[i] = make([]int, len(y)+1)
-		d[i][0] = i
-	}
-	for j := range d[0] {
-		d[0][j] = j
-	}
-	for i := 1; i <= len(x); i++ {
-		for j := 1; j <= len(y); j++ {
-			cost := 1
-			if x[i-1] == y[j-1] {
-				cost = 0
-			}
-			d[i][j] = min(d[i-1][j]+1, d[i][j-1]+1, d[i-1][j-1]+cost)
-			if i > 1 && j > 1 && x[i-1] == y[j-2] && x[i-2] == y[j-1] {
-				d[i][j] = min(d[i][j], d[i-2][j-2]+1)
-			}
-		}
-	}
-	return d[len(x)][len(y)]
 }

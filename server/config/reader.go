@@ -249,7 +249,7 @@ func (r *reader) note(n ast.Node, path string) {
 }
 
 func (r *reader) unknown(n ast.Node, path, key string, names []string) {
-	if guess := near(key, names); guess != "" {
+	if guess := nearest(key, names); guess != "" {
 		r.bad(where(n), path, "there is no key %q here: did you mean %s?", key, guess)
 		return
 	}

@@ -49,7 +49,7 @@ func (p Param) Check(v string) (string, error) {
 	}
 	if len(p.Choices) > 0 && !slices.Contains(p.Choices, v) {
 		hint := ""
-		if n := near(v, p.Choices); len(n) > 0 {
+		if n := nearest(v, p.Choices); len(n) > 0 {
 			hint = "; did you mean " + n[0] + "?"
 		}
 		return "", fault.New(fault.Invalid, "parameter %s: %q is not one of %s%s", p.Name, v, strings.Join(p.Choices, ", "), hint)

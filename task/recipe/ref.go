@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/outwork-build/outwork/internal/fault"
+	"github.com/outwork-build/outwork/internal/near"
 )
 
 // Ref names a task: its name, and values for some of its parameters.
@@ -110,15 +111,15 @@ func only(s, marks string) bool {
 	return true
 }
 
-// near returns those of names that s may have been meant as, best first, at most three.
-func near(s string, names []string) []string {
+// nearest returns those of names that s may have been meant as, best first, at most three.
+func nearest(s string, names []string) []string {
 	type scored struct {
 		name string
 		d    int
 	}
 	var found []scored
 	for _, n := range names {
-		d := distance(s, n)
+		d := near.Distance(s, n, 1000)
 		if d <= 1+len(s)/4 || len(s) > 2 && strings.Contains(n, s) {
 			found = append(found, scored{n, d})
 		}
@@ -133,32 +134,9 @@ func near(s string, names []string) []string {
 	return out
 }
 
-// distance is how many letters must be put in, left out, changed or swapped with their neighbour to make b of a.
-func distance(a, b string) int {
-	before, last, row := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
-	for j := range last {
-		last[j] = j
-	}
-	for i := range len(a) {
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := 1
-			if a[i] == b[j] {
-				cost = 0
-			}
-			row[j+1] = min(row[j]+1, last[j+1]+1, last[j]+cost)
-			if i > 0 && j > 0 && a[i] == b[j-1] && a[i-1] == b[j] {
-				row[j+1] = min(row[j+1], before[j-1]+1)
-			}
-		}
-		before, last, row = last, row, before
-	}
-	return last[len(b)]
-}
-
 // didYouMean is a hint at near names, or the list of all when it is short.
 func didYouMean(s string, names []string) string {
-	if n := near(s, names); len(n) > 0 {
+	if n := nearest(s, names); len(n) > 0 {
 		return "; did you mean " + strings.Join(n, " or ") + "?"
 	}
 	if len(names) > 0 && len(names) <= 12 {
