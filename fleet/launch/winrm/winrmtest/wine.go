@@ -69,6 +69,7 @@ func (w *Wine) makePrefix() {
 	w.t.Helper()
 	gcc := need.Program(w.t, "gcc-mingw-w64-x86-64-win32", "x86_64-w64-mingw32-gcc")
 	w.run("wine", "wineboot", "-i")
+	w.run("wineserver", "-w") // until all that makes the prefix has ended: it is not whole when wineboot is back, and forgets a service made now
 	w.t.Cleanup(func() { w.run("wineserver", "-k", "-w") })
 	dll := filepath.Join(w.Drive, "windows", "system32", "bcryptprimitives.dll")
 	if _, err := os.Stat(dll); err == nil {
