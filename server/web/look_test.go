@@ -102,7 +102,7 @@ func TestEveryPageCanBeReadAndUsed(t *testing.T) {
 	b.login()
 	esc := url.PathEscape(long)
 	pages := map[string]string{"home": "/", "jobs": "/jobs", "builds": "/builds", "queue": "/queue", "nodes": "/nodes", "rows": "/nodes?q=n1+||+n2", "node": "/nodes/n1", "off": "/nodes/n2", "dials": "/nodes/build-0001",
-		"rich": "/nodes/rack-7-with-a-name-that-is-long-and-hard-to-fit", "job": "/jobs/" + esc, "build": "/jobs/" + esc + "/1", "log": "/jobs/" + esc + "/1/log?page=1", "why": "/queue/" + url.PathEscape(string(item)), "new": "/new-node?launcher=ssh",
+		"rich": "/nodes/rack-7-with-a-name-that-is-long-and-hard-to-fit", "job": "/jobs/" + esc, "build": "/jobs/" + esc + "/1", "log": "/jobs/" + esc + "/1/log?page=1", "why": "/why/" + url.PathEscape(string(item)), "new": "/new-node?launcher=ssh",
 		"edit": "/nodes/rack-7-with-a-name-that-is-long-and-hard-to-fit/config", "delete": "/nodes/n1/delete", "orders": "/node-orders?where=linux+||+old", "none": "/nodes?q=xyzzy", "wrong": "/nodes?q=%26%26", "lost": "/nothing"}
 	for _, scheme := range []string{"light", "dark"} {
 		for _, width := range []int64{1280, 390} {

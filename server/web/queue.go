@@ -241,5 +241,5 @@ func helpful(c queue.Candidate) string {
 }
 
 func whyPath(id queue.ItemID) template.URL {
-	return template.URL("/queue/" + url.PathEscape(string(id)))
+	return template.URL("/why/" + url.PathEscape(string(id)))
 }

@@ -97,7 +97,7 @@ func New(mux *http.ServeMux, cfg Config) error {
 	get("/jobs/{job}/{number}/live", s.live)
 	get("/builds", s.builds)
 	get("/queue", s.queue)
-	get("/queue/{item}", s.why)
+	get("/why/{item}", s.why)
 	post("/jobs/{job}", auth.Write, s.startBuild)
 	post("/jobs/{job}/{number}/abort", auth.Write, s.abort)
 	post("/jobs/{job}/{number}/rebuild", auth.Write, s.rebuild)

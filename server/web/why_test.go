@@ -35,7 +35,7 @@ func TestTheQueueExplainsItself(t *testing.T) {
 		return id
 	}
 	f.Build("team/gpu")
-	gpu := "/queue/" + url.PathEscape(string(item("team/gpu", queue.Waiting)))
+	gpu := "/why/" + url.PathEscape(string(item("team/gpu", queue.Waiting)))
 	f.Build("mac")
 	item("mac", queue.Waiting)
 	page := b.get("/queue")
@@ -50,7 +50,7 @@ func TestTheQueueExplainsItself(t *testing.T) {
 	for _, wrong := range []string{"node n1 explodes", "node n9 online"} {
 		has(t, wrong, b.get(gpu+"?if="+url.QueryEscape(wrong)), `role="alert"`, "There are no nodes with the label")
 	}
-	if resp, _ := b.do("GET", "/queue/nothing", nil); resp.StatusCode != http.StatusNotFound {
+	if resp, _ := b.do("GET", "/why/nothing", nil); resp.StatusCode != http.StatusNotFound {
 		t.Error(resp.Status)
 	}
 
@@ -64,13 +64,13 @@ func TestTheQueueExplainsItself(t *testing.T) {
 			node = string(it.Grant.Node)
 		}
 	}
-	has(t, "its node", b.get("/nodes/"+node), `href="/queue/`+url.PathEscape(string(id))+`"`, "why here", "1 of 2 executors free")
-	has(t, "why here", b.get("/queue/"+url.PathEscape(string(id))), "It runs on ‘"+node+"’", "out of 2 free nodes of 2", `class="chosen"`, "free +")
+	has(t, "its node", b.get("/nodes/"+node), `href="/why/`+url.PathEscape(string(id))+`"`, "why here", "1 of 2 executors free")
+	has(t, "why here", b.get("/why/"+url.PathEscape(string(id))), "It runs on ‘"+node+"’", "out of 2 free nodes of 2", `class="chosen"`, "free +")
 	if err := os.WriteFile(gate, nil, 0o644); err != nil {
 		t.Fatal(err)
 	}
 	f.Ended(runs)
-	has(t, "after its end", b.get("/queue/"+url.PathEscape(string(id))), "It has ended; it ran on ‘"+node+"’")
+	has(t, "after its end", b.get("/why/"+url.PathEscape(string(id))), "It has ended; it ran on ‘"+node+"’")
 	for _, job := range []string{"team/gpu", "mac"} {
 		if err := f.Client.Abort(f.Context(), job, 1); err != nil {
 			t.Fatal(err)
