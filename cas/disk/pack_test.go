@@ -270,7 +270,7 @@ func TestPacksKeepWhatIsUsed(t *testing.T) {
 			s = open(t, cfg)
 		}
 		if !has(t, s, hot) {
-			t.Fatalf("a blob in use was evicted in round %d", i)
+			t.Fatalf("a blob in use is gone in round %d: %+v", i, s.Stats())
 		}
 		if _, err := s.GetAction(t.Context(), key); err != nil {
 			t.Fatal(err)
