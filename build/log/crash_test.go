@@ -14,6 +14,8 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"github.com/outwork-build/outwork/internal/fault"
 )
 
 var crashRounds = flag.Int("crash.rounds", 60, "how often the crash tests cut the files")
@@ -355,4 +357,33 @@ func FuzzOpen(f *testing.F) {
 			t.Error(err)
 		}
 	})
+}
+
+// A crash within the header leaves a piece of it, and perhaps zeros: nothing had been received, and the log begins anew.
+func TestCrashWithinTheHeader(t *testing.T) {
+	for keep := range len(header) {
+		for _, zeros := range []int{0, 1, len(header) - keep, 200} {
+			dir := t.TempDir()
+			folder := filepath.Join(dir, "team", "app", "#1")
+			must(t, os.MkdirAll(folder, 0o700))
+			for _, n := range []string{"log", "streams", "lines"} {
+				must(t, os.WriteFile(filepath.Join(folder, n), nil, 0o600))
+			}
+			must(t, os.WriteFile(filepath.Join(folder, "index"), append([]byte(header[:keep]), make([]byte, zeros)...), 0o600))
+			s := openStore(t, dir, Config{})
+			l := openLog(t, s, one)
+			write(t, l.Stream("a", ""), "text\n")
+			must(t, l.Finish())
+			if got := console(t, l); got != "text\n" {
+				t.Errorf("%d bytes of the header and %d zeros: %q", keep, zeros, got)
+			}
+		}
+	}
+	dir := t.TempDir()
+	must(t, os.MkdirAll(filepath.Join(dir, "team", "app", "#1"), 0o700))
+	must(t, os.WriteFile(filepath.Join(dir, "team", "app", "#1", "index"), []byte("outwork log 2\n\x00\x00records"), 0o600))
+	s := openStore(t, dir, Config{})
+	if _, err := s.Build(one); !fault.Is(err, fault.Incompatible) {
+		t.Errorf("another version's index: %v", err)
+	}
 }

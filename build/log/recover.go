@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/outwork-build/outwork/internal/fault"
 )
@@ -30,6 +31,12 @@ func (l *Log) load(f *files) error {
 		return err
 	}
 	if string(head[:]) != header {
+		if torn, err := tornHeader(f.index, index.Size()); torn || err != nil {
+			if err != nil {
+				return err
+			}
+			return l.create(f)
+		}
 		return fault.New(fault.Incompatible, "the index begins %q: written by another version of Outwork", head[:12])
 	}
 	if err := l.loadTable(f.streams); err != nil {
@@ -39,6 +46,16 @@ func (l *Log) load(f *files) error {
 		return err
 	}
 	return l.recover(f, index.Size(), console.Size())
+}
+
+// tornHeader reports whether an index is a piece of the header and then nothing but zeros, as file systems leave behind what a crash kept
+// from being written.
+func tornHeader(index *os.File, size int64) (bool, error) {
+	all := make([]byte, min(size, 1<<20)) // one with more has records
+	if _, err := index.ReadAt(all, 0); err != nil {
+		return false, err
+	}
+	return int64(len(all)) == size && strings.HasPrefix(header, string(bytes.TrimRight(all, "\x00"))), nil
 }
 
 // create starts an empty log. It also stands where a crash came before the header was whole: nothing was received then.
