@@ -86,8 +86,8 @@ func addFile(t *tar.Writer, name, path string) error {
 }
 
 // Restore makes a data folder of a backup. The folder must not exist, or be empty, or hold what a backup leaves out (logs, artifacts): then
-// they are kept. fault.Conflict: it holds a ledger. fault.Invalid: r is no whole backup. It returns the names of the files it wrote;
-// after an error the folder is as it was.
+// they are kept. fault.Conflict: it holds a ledger. fault.Invalid: r is no whole backup. It returns the names of the files it wrote.
+// The ledger comes last: after an error or a crash the folder is no controller's yet, and the same call can be made again.
 func Restore(r io.Reader, dir string) (names []string, err error) {
 	if _, err := os.Lstat(filepath.Join(dir, ledgerFile)); err == nil {
 		return nil, fault.New(fault.Conflict, "restore: %s holds a controller's ledger: name another folder, or move %s, %[2]s-wal and %[2]s-shm away", dir, ledgerFile)

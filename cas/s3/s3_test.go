@@ -27,7 +27,7 @@ func serve(t *testing.T) bucket {
 	t.Helper()
 	program, err := exec.LookPath("versitygw")
 	if err != nil {
-		t.Skip("versitygw is missing: go install github.com/versity/versitygw/cmd/versitygw@v1.0.14, and put it on the PATH")
+		need.Lack(t, "versitygw is missing: go install github.com/versity/versitygw/cmd/versitygw@v1.0.14, and put it on the PATH")
 	}
 	b := bucket{net.JoinHostPort("127.0.0.1", need.Port(t)), t.TempDir()}
 	if err := os.Mkdir(filepath.Join(b.dir, "blobs"), 0o700); err != nil {
